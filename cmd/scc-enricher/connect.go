@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/scc-enricher/scc-enricher/pkg/assess"
+	"github.com/scc-enricher/scc-enricher/pkg/cloudlogging"
+	"github.com/scc-enricher/scc-enricher/pkg/cloudrun"
+	"github.com/scc-enricher/scc-enricher/pkg/enrich"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/publish"
+	"github.com/scc-enricher/scc-enricher/pkg/quota"
+	"github.com/scc-enricher/scc-enricher/pkg/redact"
+	"github.com/scc-enricher/scc-enricher/pkg/scc"
+	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
+	"github.com/scc-enricher/scc-enricher/pkg/upstream"
+	"github.com/scc-enricher/scc-enricher/pkg/virustotal"
+)
+
+// connections are the pipeline and what it is connected to.
+type connections struct {
+	pipeline  *enrich.Pipeline
+	publisher *publish.Publisher
+	closers   []func() error
+}
+
+// connect makes the clients of every upstream, each with its budget, and the
+// pipeline over them. metrics may be nil.
+func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics *telemetry.Metrics) (_ *connections, err error) {
+	c := &connections{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	budget := func(name string, perMinute, perDay int) *quota.Budget {
+		b := quota.New(name, perMinute, perDay, nil)
+		if metrics != nil {
+			metrics.Budget(name, b.Left)
+		}
+		return b
+	}
+	findings, err := scc.New(ctx, scc.Options{
+		ClientOptions: upstream.ClientOptions(u.SCCEndpoint),
+		Reads:         budget("scc_reads", u.SCCReadsPerMinute.n, 0),
+		Writes:        budget("scc_writes", u.SCCWritesPerMinute.n, 0),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("Security Command Center: %w", err)
+	}
+	c.closers = append(c.closers, findings.Close)
+	logs, err := cloudlogging.New(ctx, cloudlogging.Options{
+		ClientOptions: upstream.ClientOptions(u.LoggingEndpoint),
+		Budget:        budget("logging", u.LoggingReadsPerMin.n, 0),
+		Scopes:        u.LogScopes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("Cloud Logging: %w", err)
+	}
+	c.closers = append(c.closers, logs.Close)
+	workloads, err := cloudrun.New(ctx, cloudrun.Options{ClientOptions: upstream.ClientOptions(u.RunEndpoint)})
+	if err != nil {
+		return nil, fmt.Errorf("Cloud Run: %w", err)
+	}
+	c.closers = append(c.closers, workloads.Close)
+	if u.RecordTopic != "" || deadLetterTopic != "" {
+		c.publisher, err = publish.New(ctx, publish.Options{RecordTopic: u.RecordTopic, DeadLetterTopic: deadLetterTopic})
+		if err != nil {
+			return nil, fmt.Errorf("Pub/Sub: %w", err)
+		}
+		c.closers = append(c.closers, c.publisher.Close)
+	}
+	collector := &evidence.Collector{Findings: findings, Config: workloads, Logs: logs, SourceTimeout: u.SourceTimeout.Duration}
+	if u.VTAPIKey != "" {
+		collector.Reputation, err = virustotal.New(virustotal.Options{
+			APIKey: string(u.VTAPIKey), Endpoint: u.VTEndpoint,
+			Budget: budget("virustotal", u.VTRequestsPerMinute.n, u.VTRequestsPerDay.n),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("VirusTotal: %w", err)
+		}
+	}
+	c.pipeline, err = newPipeline(u, collector)
+	if err != nil {
+		return nil, err
+	}
+	c.pipeline.Writer = findings
+	if u.RecordTopic != "" {
+		c.pipeline.Records = c.publisher
+	}
+	return c, nil
+}
+
+// newPipeline makes the pipeline over a collector, without a writer.
+func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline, error) {
+	policy, err := loadPolicy(u.PolicyFile)
+	if err != nil {
+		return nil, err
+	}
+	redactor, err := redact.New()
+	if err != nil {
+		return nil, fmt.Errorf("redaction rules: %w", err)
+	}
+	return enrich.New(&enrich.Pipeline{
+		Settings: enrich.Settings{
+			Parent: u.SCCParent, MarkPrefix: u.MarkPrefix,
+			Window: u.CorrelationWindow.Duration, MaxSpan: u.IncidentMaxSpan.Duration,
+			LogBefore: u.LogWindowBefore.Duration, LogAfter: u.LogWindowAfter.Duration,
+			Timeout: u.EnrichTimeout.Duration, Version: readVersion().Version,
+		},
+		Collector: collector, Policy: policy, Redactor: redactor, Now: time.Now,
+	})
+}
+
+// loadPolicy reads the policy named by POLICY_FILE, or the embedded one. A bad
+// policy is a fault of the configuration.
+func loadPolicy(file string) (*assess.Policy, error) {
+	if file == "" {
+		return assess.LoadDefault()
+	}
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, usageError{fmt.Errorf("POLICY_FILE: %w", err)}
+	}
+	policy, err := assess.Load(data)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("POLICY_FILE %s: %w", file, err)}
+	}
+	return policy, nil
+}
+
+// close ends the clients in reverse order.
+func (c *connections) close() error {
+	var errs []error
+	for i := len(c.closers) - 1; i >= 0; i-- {
+		errs = append(errs, c.closers[i]())
+	}
+	c.closers = nil
+	return errors.Join(errs...)
+}

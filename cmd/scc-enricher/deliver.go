@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/scc-enricher/scc-enricher/pkg/enrich"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
+	"github.com/scc-enricher/scc-enricher/pkg/publish"
+	"github.com/scc-enricher/scc-enricher/pkg/push"
+	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
+)
+
+// processor joins the push endpoint, which knows nothing of findings, and the
+// pipeline, which knows nothing of Pub/Sub.
+type processor struct {
+	pipeline *enrich.Pipeline
+	metrics  *telemetry.Metrics
+}
+
+// Process implements push.Processor.
+func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
+	f, err := finding.Parse(m.Data)
+	if err != nil {
+		reason := "no_finding"
+		if errors.Is(err, finding.ErrNotJSON) {
+			reason = "not_json"
+		}
+		return push.Result{Outcome: push.Permanent, Reason: reason, Err: err}
+	}
+	fields := []zap.Field{
+		zap.String("finding", f.CanonicalName), zap.String("category", f.Category),
+		zap.Time("event_time", f.EventTime), zap.String("workload", f.Workload.Key()),
+	}
+	res, err := p.pipeline.Enrich(ctx, f)
+	if err != nil {
+		return p.failed(err, fields)
+	}
+	return push.Result{Outcome: push.Done, Reason: string(res.Decision), Fields: append(fields, p.observe(f, res)...)}
+}
+
+// failed turns a failure of the pipeline into an outcome.
+func (p *processor) failed(err error, fields []zap.Field) push.Result {
+	f, ok := errors.AsType[*enrich.Failure](err)
+	if !ok {
+		return push.Result{Outcome: push.Retry, Reason: "failed", Err: err, Fields: fields}
+	}
+	outcome := push.Retry
+	if f.Permanent {
+		outcome = push.Permanent
+	}
+	p.metrics.MarkWrite(f.Reason)
+	return push.Result{Outcome: outcome, Reason: f.Reason, Err: f.Err, Fields: fields}
+}
+
+// observe counts a result and gives its log fields.
+func (p *processor) observe(f *finding.Finding, res *enrich.Result) []zap.Field {
+	var fields []zap.Field
+	if res.Evidence != nil {
+		for _, s := range []struct {
+			name string
+			st   evidence.Status
+		}{{"findings", res.Evidence.FindingsState}, {"logs", res.Evidence.LogsState}, {"config", res.Evidence.ConfigState}, {"virustotal", res.Evidence.VTState}} {
+			p.metrics.Source(s.name, string(s.st.State), s.st.Took)
+			fields = append(fields, zap.String("source_"+s.name, string(s.st.State)), zap.Duration("latency_"+s.name, s.st.Took))
+		}
+	}
+	if res.Record == nil {
+		return fields
+	}
+	a := res.Record.Assessment
+	fields = append(fields, zap.String("verdict", a.Verdict), zap.Int("score", a.Score))
+	if res.Record.Incident != nil {
+		fields = append(fields, zap.String("incident", res.Record.Incident.ID))
+	}
+	if res.Decision == enrich.Written {
+		p.metrics.MarkWrite("ok")
+		p.metrics.Written(a.Verdict, res.Record.Status, time.Since(f.EventTime))
+		switch {
+		case res.RecordErr != nil:
+			p.metrics.Record("failed")
+			fields = append(fields, zap.String("record_error", res.RecordErr.Error()))
+		case p.pipeline.Records != nil:
+			p.metrics.Record("ok")
+		}
+	}
+	return fields
+}
+
+// deadLetters keeps messages on the dead-letter topic.
+type deadLetters struct{ publisher *publish.Publisher }
+
+// DeadLetter implements push.DeadLetterer.
+func (d deadLetters) DeadLetter(ctx context.Context, m *push.Message, reason, cause string) error {
+	return d.publisher.DeadLetter(ctx, publish.DeadLetter{
+		Data: m.Data, Attributes: m.Attributes, Reason: reason, Error: cause,
+		MessageID: m.ID, Subscription: m.Subscription,
+	})
+}

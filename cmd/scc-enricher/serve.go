@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+
+	"cloud.google.com/go/compute/metadata"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.uber.org/zap"
+
+	"github.com/scc-enricher/scc-enricher/pkg/push"
+	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
+)
+
+// serveCmd is the service.
+type serveCmd struct {
+	upstreams
+
+	Port               count  `env:"PORT" default:"8080" help:"Port to listen on."`
+	PushAuth           string `env:"PUSH_AUTH" default:"oidc" help:"oidc verifies the bearer token in code; iam trusts Cloud Run's own invoker check; none is for local use."`
+	PushAudience       string `env:"PUSH_AUDIENCE" help:"With oidc: the expected audience, exactly as the subscription sends it."`
+	PushServiceAccount string `env:"PUSH_SERVICE_ACCOUNT" placeholder:"EMAIL" help:"With oidc: the e-mail of the subscription's service account."`
+	PushJWKSURL        string `name:"push-jwks-url" env:"PUSH_JWKS_URL" placeholder:"URL" help:"Where the signing keys are; default: Google's."`
+	DeadLetterTopic    string `env:"DEAD_LETTER_TOPIC" placeholder:"projects/P/topics/T" help:"Where each message that can never succeed is kept, byte for byte."`
+	InsecureLocal      bool   `help:"Allow PUSH_AUTH=none without an endpoint override."`
+	Project            string `env:"GOOGLE_CLOUD_PROJECT" placeholder:"PROJECT" help:"Project that traces are logged under; default on Cloud Run: the metadata server's."`
+}
+
+// Help is shown by serve --help.
+func (s *serveCmd) Help() string {
+	return `Answers POST /push (and POST /), GET /healthz, GET /readyz and GET /metrics.
+
+Example, against the emulated APIs of "scc-enricher emulator":
+  PUSH_AUTH=none SCC_ENDPOINT=http://127.0.0.1:8086 LOGGING_ENDPOINT=http://127.0.0.1:8086 \
+  RUN_ENDPOINT=http://127.0.0.1:8086 scc-enricher serve`
+}
+
+var emailForm = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
+
+// check returns every fault of the configuration at once.
+func (s *serveCmd) check() error {
+	var f faults
+	s.upstreams.check(&f)
+	f.add("PORT", s.Port.fault)
+	if s.Port.fault == nil {
+		f.must(s.Port.n <= 65535, "PORT", "%d is no port", s.Port.n)
+	}
+	switch s.PushAuth {
+	case "oidc":
+		f.must(s.PushAudience != "", "PUSH_AUDIENCE", "required with PUSH_AUTH=oidc: the audience of the push subscription")
+		f.must(s.PushServiceAccount != "", "PUSH_SERVICE_ACCOUNT", "required with PUSH_AUTH=oidc: the service account of the push subscription")
+		f.must(s.PushServiceAccount == "" || emailForm.MatchString(s.PushServiceAccount), "PUSH_SERVICE_ACCOUNT", "%q is no e-mail address", s.PushServiceAccount)
+	case "iam":
+	case "none":
+		f.must(s.InsecureLocal || s.overridden(), "PUSH_AUTH", "none admits anybody: it is for emulated upstreams (SCC_ENDPOINT=http://...) or with --insecure-local")
+	default:
+		f.must(false, "PUSH_AUTH", "%q is none of oidc, iam, none", s.PushAuth)
+	}
+	if s.PushJWKSURL != "" {
+		u, err := url.Parse(s.PushJWKSURL)
+		f.must(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "PUSH_JWKS_URL", "%q is no URL", s.PushJWKSURL)
+	}
+	f.must(s.DeadLetterTopic == "" || topicForm.MatchString(s.DeadLetterTopic), "DEAD_LETTER_TOPIC", "%q is not projects/P/topics/T", s.DeadLetterTopic)
+	return f.err()
+}
+
+// Run serves until ctx ends.
+func (s *serveCmd) Run(ctx context.Context, std streams) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	log, err := telemetry.NewLogger(std.out, s.LogLevel)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("OTEL_TRACES_EXPORTER") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" {
+		stop, err := telemetry.StartTracing(ctx, readVersion().Version)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stop(context.WithoutCancel(ctx)) }()
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(s.Port.n)))
+	if err != nil {
+		return fmt.Errorf("listen on PORT: %w", err)
+	}
+	svc, err := newService(ctx, s, log)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	return svc.serve(ctx, listener)
+}
+
+// service is the whole program, built and not yet serving.
+type service struct {
+	push    *push.Handler
+	mux     http.Handler
+	log     *zap.Logger
+	closers []func() error
+}
+
+// newService builds everything that serving needs.
+func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, err error) {
+	svc := &service{log: log}
+	defer func() {
+		if err != nil {
+			svc.close()
+		}
+	}()
+	metrics := telemetry.NewMetrics()
+	up, err := connect(ctx, &s.upstreams, s.DeadLetterTopic, metrics)
+	if err != nil {
+		return nil, err
+	}
+	svc.closers = append(svc.closers, up.close)
+	svc.push = &push.Handler{
+		Processor: &processor{pipeline: up.pipeline, metrics: metrics},
+		Log:       log,
+		Observe:   metrics.Delivery,
+		Project:   s.project(ctx),
+	}
+	if s.DeadLetterTopic != "" {
+		svc.push.DeadLetters = deadLetters{up.publisher}
+	}
+	if s.PushAuth == "oidc" {
+		svc.push.Auth = push.NewOIDC(push.OIDCOptions{Audience: s.PushAudience, ServiceAccount: s.PushServiceAccount, JWKSURL: s.PushJWKSURL})
+	}
+	svc.mux = svc.routes(metrics)
+	return svc, nil
+}
+
+// project is the project traces are logged under; asked of the metadata server
+// only on Cloud Run, which sets K_SERVICE.
+func (s *serveCmd) project(ctx context.Context) string {
+	if s.Project != "" || os.Getenv("K_SERVICE") == "" {
+		return s.Project
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	id, err := metadata.ProjectIDWithContext(ctx)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// routes says who calls what.
+func (v *service) routes(metrics *telemetry.Metrics) http.Handler {
+	mux := http.NewServeMux()
+	pushes := otelhttp.NewHandler(v.push, "push")
+	mux.Handle("/push", pushes) // Pub/Sub
+	mux.Handle("/{$}", pushes)  // Pub/Sub, where the subscription names no path
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { // the platform's startup probe
+		if v.push.Draining() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	mux.Handle("GET /metrics", metrics.Handler())
+	return mux
+}
+
+// Cloud Run sends SIGTERM and kills 10 seconds later
+// (https://cloud.google.com/run/docs/container-contract#instance-shutdown).
+const (
+	// drainFor is how long deliveries under way may still finish.
+	drainFor = 8 * time.Second
+	// abortFor is how long cancelled ones have to answer 503.
+	abortFor = time.Second
+)
+
+// serve answers until ctx ends, then drains and closes everything.
+func (v *service) serve(ctx context.Context, listener net.Listener) error {
+	defer v.close()
+	work, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	srv := &http.Server{
+		Handler:           v.mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return work },
+		Protocols:         new(http.Protocols),
+		ErrorLog:          zap.NewStdLog(v.log),
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(listener) }()
+	v.log.Info("serving", zap.String("address", listener.Addr().String()), zap.String("version", readVersion().Version))
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	v.log.Info("draining")
+	v.push.Drain()
+	timer := time.AfterFunc(drainFor, abort)
+	defer timer.Stop()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor+abortFor)
+	defer cancel()
+	err := srv.Shutdown(stop)
+	if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	if err != nil {
+		_ = srv.Close()
+		return fmt.Errorf("shut down: %w", err)
+	}
+	v.log.Info("stopped")
+	return nil
+}
+
+// close ends everything in reverse order.
+func (v *service) close() {
+	for i := len(v.closers) - 1; i >= 0; i-- {
+		if err := v.closers[i](); err != nil {
+			v.log.Warn("close", zap.Error(err))
+		}
+	}
+	v.closers = nil
+}

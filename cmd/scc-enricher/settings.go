@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// duration is a flag that keeps its fault instead of stopping at it, so that
+// all faults of a configuration are reported together.
+type duration struct {
+	time.Duration
+	fault error
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	switch {
+	case err != nil:
+		d.fault = fmt.Errorf("%q is no duration: write it like 30m or 15s", text)
+	case v <= 0:
+		d.fault = fmt.Errorf("%q must be more than zero", text)
+	}
+	d.Duration = v
+	return nil
+}
+
+// count is a number with the same behaviour.
+type count struct {
+	n     int
+	fault error
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *count) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 0 {
+		c.fault = fmt.Errorf("%q is no whole number of zero or more", text)
+	}
+	c.n = n
+	return nil
+}
+
+// secret is a value that never prints.
+type secret string
+
+// String implements fmt.Stringer.
+func (s secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "REDACTED"
+}
+
+// GoString implements fmt.GoStringer.
+func (s secret) GoString() string { return s.String() }
+
+// faults gathers what is wrong with a configuration, each with its variable.
+type faults []error
+
+func (f *faults) add(variable string, err error) {
+	if err != nil {
+		*f = append(*f, fmt.Errorf("%s: %w", variable, err))
+	}
+}
+
+func (f *faults) must(ok bool, variable, format string, args ...any) {
+	if !ok {
+		f.add(variable, fmt.Errorf(format, args...))
+	}
+}
+
+func (f *faults) err() error {
+	if len(*f) == 0 {
+		return nil
+	}
+	lines := make([]string, 0, len(*f)+1)
+	lines = append(lines, fmt.Sprintf("the configuration has %d fault(s):", len(*f)))
+	for _, e := range *f {
+		lines = append(lines, "  "+e.Error())
+	}
+	return usageError{errors.New(strings.Join(lines, "\n"))}
+}
+
+// upstreams are the settings of everything that is asked; serve and enrich share them.
+type upstreams struct {
+	SCCParent string `name:"scc-parent" env:"SCC_PARENT" placeholder:"organizations/N" help:"Whose findings are read: organizations/N, folders/N or projects/P. Default: the parent in each finding's canonical name."`
+
+	CorrelationWindow duration `env:"CORRELATION_WINDOW" default:"30m" help:"Largest gap between neighbours of one incident."`
+	IncidentMaxSpan   duration `env:"INCIDENT_MAX_SPAN" default:"24h" help:"An incident never spans more."`
+	LogWindowBefore   duration `env:"LOG_WINDOW_BEFORE" default:"10m" help:"Container logs read before the event."`
+	LogWindowAfter    duration `env:"LOG_WINDOW_AFTER" default:"2m" help:"Container logs read after the event."`
+	EnrichTimeout     duration `env:"ENRICH_TIMEOUT" default:"20s" help:"Deadline of one finding; keep it below the subscription's acknowledgement deadline."`
+	SourceTimeout     duration `env:"SOURCE_TIMEOUT" default:"8s" help:"Deadline of one source inside it."`
+	MarkPrefix        string   `env:"MARK_PREFIX" default:"enrich_" help:"Prefix of every mark key we own."`
+	LogScopes         []string `env:"LOG_SCOPES" default:"projects/{project}" help:"Where logs are read, comma-separated; {project} is the workload's project. Name bucket views where a sink moved the logs: projects/{project}/locations/L/buckets/B/views/V."`
+
+	VTAPIKey            secret `name:"vt-api-key" env:"VT_API_KEY" placeholder:"KEY" help:"VirusTotal API key. Without one VirusTotal is disabled, which is not a fault."`
+	VTRequestsPerMinute count  `name:"vt-requests-per-minute" env:"VT_REQUESTS_PER_MINUTE" default:"4" help:"VirusTotal budget in any sliding minute."`
+	VTRequestsPerDay    count  `name:"vt-requests-per-day" env:"VT_REQUESTS_PER_DAY" default:"500" help:"VirusTotal budget in a UTC day."`
+	LoggingReadsPerMin  count  `name:"logging-reads-per-minute" env:"LOGGING_READS_PER_MINUTE" default:"60" help:"Budget of entries.list in any sliding minute."`
+	SCCReadsPerMinute   count  `name:"scc-reads-per-minute" env:"SCC_READS_PER_MINUTE" default:"1000" help:"Budget of Security Command Center reads."`
+	SCCWritesPerMinute  count  `name:"scc-writes-per-minute" env:"SCC_WRITES_PER_MINUTE" default:"1000" help:"Budget of Security Command Center writes."`
+	RecordTopic         string `env:"RECORD_TOPIC" placeholder:"projects/P/topics/T" help:"Where each full record is published."`
+	PolicyFile          string `env:"POLICY_FILE" placeholder:"FILE" help:"Scoring policy; default: the embedded one."`
+	SCCEndpoint         string `name:"scc-endpoint" env:"SCC_ENDPOINT" placeholder:"HOST:PORT" help:"Security Command Center: http://host:port is plaintext without credentials, host:port is TLS."`
+	LoggingEndpoint     string `env:"LOGGING_ENDPOINT" placeholder:"HOST:PORT" help:"Cloud Logging, same form."`
+	RunEndpoint         string `env:"RUN_ENDPOINT" placeholder:"HOST:PORT" help:"Cloud Run Admin API, same form."`
+	VTEndpoint          string `name:"vt-endpoint" env:"VT_ENDPOINT" placeholder:"SCHEME://HOST:PORT" help:"VirusTotal; the client adds /api/v3."`
+	LogLevel            string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+}
+
+var (
+	parentForm   = regexp.MustCompile(`^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$`)
+	topicForm    = regexp.MustCompile(`^projects/[a-z0-9][a-z0-9.:-]*/topics/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)
+	prefixForm   = regexp.MustCompile(`^[a-z0-9_]{1,100}$`)
+	endpointForm = regexp.MustCompile(`^(http://)?[A-Za-z0-9.-]+:[0-9]{1,5}/?$|^(http://)?\[[0-9A-Fa-f:]+\]:[0-9]{1,5}/?$`)
+)
+
+// check adds every fault of the shared settings.
+func (u *upstreams) check(f *faults) {
+	f.must(u.SCCParent == "" || parentForm.MatchString(u.SCCParent), "SCC_PARENT", "%q is not organizations/N, folders/N or projects/P", u.SCCParent)
+	for _, d := range []struct {
+		name string
+		d    duration
+	}{
+		{"CORRELATION_WINDOW", u.CorrelationWindow}, {"INCIDENT_MAX_SPAN", u.IncidentMaxSpan},
+		{"LOG_WINDOW_BEFORE", u.LogWindowBefore}, {"LOG_WINDOW_AFTER", u.LogWindowAfter},
+		{"ENRICH_TIMEOUT", u.EnrichTimeout}, {"SOURCE_TIMEOUT", u.SourceTimeout},
+	} {
+		f.add(d.name, d.d.fault)
+	}
+	if u.EnrichTimeout.fault == nil && u.SourceTimeout.fault == nil {
+		f.must(u.SourceTimeout.Duration < u.EnrichTimeout.Duration, "SOURCE_TIMEOUT", "%s must be below ENRICH_TIMEOUT (%s), or no time is left to write", u.SourceTimeout.Duration, u.EnrichTimeout.Duration)
+	}
+	for _, c := range []struct {
+		name string
+		c    count
+	}{
+		{"VT_REQUESTS_PER_MINUTE", u.VTRequestsPerMinute}, {"VT_REQUESTS_PER_DAY", u.VTRequestsPerDay},
+		{"LOGGING_READS_PER_MINUTE", u.LoggingReadsPerMin}, {"SCC_READS_PER_MINUTE", u.SCCReadsPerMinute}, {"SCC_WRITES_PER_MINUTE", u.SCCWritesPerMinute},
+	} {
+		f.add(c.name, c.c.fault)
+		if c.c.fault == nil {
+			f.must(c.c.n > 0, c.name, "must be at least 1")
+		}
+	}
+	f.must(prefixForm.MatchString(u.MarkPrefix), "MARK_PREFIX", "%q must be 1 to 100 lower-case letters, digits or _", u.MarkPrefix)
+	f.must(u.RecordTopic == "" || topicForm.MatchString(u.RecordTopic), "RECORD_TOPIC", "%q is not projects/P/topics/T", u.RecordTopic)
+	for _, scope := range u.LogScopes {
+		f.must(strings.HasPrefix(scope, "projects/") || strings.HasPrefix(scope, "organizations/") || strings.HasPrefix(scope, "folders/") || strings.HasPrefix(scope, "billingAccounts/"),
+			"LOG_SCOPES", "%q does not begin with projects/, folders/, organizations/ or billingAccounts/", scope)
+	}
+	for _, e := range []struct{ name, value string }{
+		{"SCC_ENDPOINT", u.SCCEndpoint}, {"LOGGING_ENDPOINT", u.LoggingEndpoint}, {"RUN_ENDPOINT", u.RunEndpoint},
+	} {
+		f.must(e.value == "" || endpointForm.MatchString(e.value), e.name, "%q is neither http://host:port nor host:port", e.value)
+	}
+	if u.VTEndpoint != "" {
+		v, err := url.Parse(u.VTEndpoint)
+		f.must(err == nil && (v.Scheme == "http" || v.Scheme == "https") && v.Host != "", "VT_ENDPOINT", "%q is not scheme://host:port", u.VTEndpoint)
+	}
+	switch u.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		f.must(false, "LOG_LEVEL", "%q is none of debug, info, warn, error", u.LogLevel)
+	}
+}
+
+// overridden reports whether any upstream is an emulator or a local server.
+func (u *upstreams) overridden() bool {
+	return strings.HasPrefix(u.SCCEndpoint, "http://") || strings.HasPrefix(u.LoggingEndpoint, "http://") || strings.HasPrefix(u.RunEndpoint, "http://")
+}

@@ -10,14 +10,18 @@ type Config struct {
 	Resource string
 	// Revision is the short name of the revision (service, worker pool) or
 	// execution (job) reviewed; RevisionSource says how it was chosen:
-	// "finding", "traffic" (serving revision at event time), "latest" or "template".
+	// "finding" (it names it), "traffic" (serving now and at event time),
+	// "latest" (the newest that existed at event time) or "template" (what the
+	// workload would run next).
 	Revision       string
 	RevisionSource string
 	// Gone is true when the workload answered 404: deleted, which is a normal answer.
 	Gone bool
 	// RevisionGone is true when the named revision or execution answered 404.
 	RevisionGone bool
-	// Partial names the parts that could not be read: "iam_policy", "revision", "previous_revision".
+	// Partial names the parts that could not be read: "workload" (the service,
+	// job or worker pool itself), "iam_policy", "revision" (or execution),
+	// "previous_revision".
 	Partial []string
 
 	Containers []ContainerConfig
@@ -79,8 +83,10 @@ type ContainerConfig struct {
 	EnvNames           []string
 	PlaintextSecretEnv []string
 	SecretEnv          []SecretRef
-	Mounts             []Mount
-	Ports              []int32
+	// SecretMounts are the files that secret volumes put into the container.
+	SecretMounts []SecretRef
+	Mounts       []Mount
+	Ports        []int32
 	// Probes are the exec or HTTP probes in words, "http /healthz".
 	Probes []string
 }

@@ -1,6 +1,12 @@
 package evidence
 
-import "time"
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
+)
 
 // LogKind is what a log entry is.
 type LogKind string
@@ -38,8 +44,11 @@ type Request struct {
 	Status    int
 	RemoteIP  string
 	UserAgent string
-	Bytes     int64
-	Latency   time.Duration
+	// Bytes is the size of the response.
+	Bytes int64
+	// Latency is how long the answer took; the entry's time is when the
+	// request came in.
+	Latency time.Duration
 }
 
 // Audit is a Cloud Audit Logs entry.
@@ -55,6 +64,12 @@ type Audit struct {
 	Message string
 	// Revision is the revision a deploy made, where the entry tells it.
 	Revision string
+	// System is true for a system event: what the platform did by itself,
+	// such as a revision becoming ready. It has no principal.
+	System bool
+	// Detail says what the call set, in at most 1 KiB: the images of a deploy,
+	// the bindings of a SetIamPolicy, the overrides of a RunJob. Untrusted.
+	Detail string
 }
 
 // Logs are the entries around an event.
@@ -68,6 +83,55 @@ type Logs struct {
 	Visible bool
 	// Scopes are the resource names asked.
 	Scopes []string
+	// Event is the event time that was asked about.
+	Event time.Time
 	// From and To bound the application log window.
 	From, To time.Time
+}
+
+// LogResource returns the monitored resource type that the logs of a kind of
+// workload carry, and the resource label that names the workload. Both are
+// empty for an unknown kind.
+func LogResource(k finding.Kind) (resourceType, nameLabel string) {
+	switch k {
+	case finding.Service:
+		return "cloud_run_revision", "service_name"
+	case finding.Job:
+		return "cloud_run_job", "job_name"
+	case finding.WorkerPool:
+		return "cloud_run_worker_pool", "worker_pool_name"
+	}
+	return "", ""
+}
+
+// LogsURL is the Logs Explorer link to the workload's entries from Event-Before
+// to Event+After; it is empty when the workload has no name.
+func LogsURL(q LogQuery) string {
+	resourceType, nameLabel := LogResource(q.Workload.Kind)
+	if resourceType == "" || q.Workload.Name == "" {
+		return ""
+	}
+	lines := []string{
+		"resource.type=" + quoteLog(resourceType),
+		"resource.labels." + nameLabel + "=" + quoteLog(q.Workload.Name),
+	}
+	if q.Workload.Location != "" {
+		lines = append(lines, "resource.labels.location="+quoteLog(q.Workload.Location))
+	}
+	u := "https://console.cloud.google.com/logs/query;query=" + escapeMatrix(strings.Join(lines, "\n"))
+	if !q.Event.IsZero() {
+		u += ";startTime=" + escapeMatrix(q.Event.Add(-q.Before).UTC().Format(time.RFC3339)) +
+			";endTime=" + escapeMatrix(q.Event.Add(q.After).UTC().Format(time.RFC3339))
+	}
+	return u + "?project=" + url.QueryEscape(q.Workload.Project)
+}
+
+// quoteLog quotes a string of the Logging query language.
+func quoteLog(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s) + `"`
+}
+
+// escapeMatrix escapes the value of a path parameter, where "+" is not a space.
+func escapeMatrix(s string) string {
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }

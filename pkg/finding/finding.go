@@ -22,10 +22,12 @@ type Finding struct {
 	CanonicalName string
 	// NotificationConfig is the config that published the message, or empty.
 	NotificationConfig string
-	Parent             string
+	// Parent is the source, "organizations/N/sources/S".
+	Parent string
 	// ParentDisplayName is the source: "Cloud Run Threat Detection", "Event Threat Detection", ...
 	ParentDisplayName string
-	// ResourceName is the full resource name, "//run.googleapis.com/projects/...".
+	// ResourceName is the full resource name, "//run.googleapis.com/projects/...";
+	// the name of Resource where the finding has none.
 	ResourceName string
 	// Category is the detector's display name, unchanged. Google's own pages
 	// spell some of them in several ways; attack.Normalize folds them.
@@ -58,6 +60,16 @@ type Finding struct {
 	// Workload is the Cloud Run workload parsed from ResourceName; its zero
 	// value means the finding is not about Cloud Run.
 	Workload Workload
+
+	// Deleted is true when a version 1 list answer says that the finding no
+	// longer matches: ListFindingsResult.stateChange is REMOVED.
+	Deleted bool
+	// Truncated counts the values that were cut or left out because of this
+	// package's own bounds (see bounds.go); zero for every finding of sane size.
+	Truncated int
+	// Malformed names the fields that were present but of a type that cannot
+	// be read, at most 20, each once. They are treated as absent.
+	Malformed []string
 }
 
 // State is the state of a finding: ACTIVE, INACTIVE or empty.
@@ -110,7 +122,8 @@ type Process struct {
 	EnvTruncated bool
 	PID          int64
 	ParentPID    int64
-	// UserID is the numeric user, 0 for root; nil when SCC sent none.
+	// UserID is the numeric user, 0 for root. It is nil when SCC sent none,
+	// which protobuf JSON also does for 0: nil does not exclude root.
 	UserID *int64
 }
 
@@ -124,14 +137,16 @@ type File struct {
 	PartiallyHashed bool
 	// Contents is a prefix of the file, possibly truncated.
 	Contents string
+	// DiskPath is the path relative to its disk partition.
 	DiskPath string
 }
 
 // Indicator holds the indicators of compromise that SCC names.
 type Indicator struct {
-	IPs        []string
-	Domains    []string
-	URIs       []string
+	IPs     []string
+	Domains []string
+	URIs    []string
+	// Signatures are names of YARA rules and of binary families seen in memory.
 	Signatures []string
 }
 
@@ -181,9 +196,12 @@ type Resource struct {
 	Service     string
 	Location    string
 	// ProjectNumber and ProjectID come from the project's resource name and
-	// display name; either may be empty.
+	// display name; either may be empty. A display name that cannot be a
+	// project id is not kept.
 	ProjectNumber string
 	ProjectID     string
-	Organization  string
-	Folders       []string
+	// Organization is "organizations/N", or empty.
+	Organization string
+	// Folders are "folders/N", the deepest first.
+	Folders []string
 }

@@ -3,7 +3,6 @@ package cloudlogging
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -195,7 +194,10 @@ func (c *Client) together(ctx context.Context, queries []evidence.LogQuery) ([]a
 	return answers, nil
 }
 
-// about reports whether an entry is about a workload, by the rules of Filter.
+// about reports whether an entry is about a workload: what Filter cannot say
+// exactly is said here. A named revision or execution narrows it, but entries
+// that name none stay: requests refused before an instance, and what a job
+// writes outside an execution.
 func about(e *loggingpb.LogEntry, w finding.Workload) bool {
 	labels := e.GetResource().GetLabels()
 	resourceType, nameLabel := evidence.LogResource(w.Kind)
@@ -211,8 +213,7 @@ func about(e *loggingpb.LogEntry, w finding.Workload) bool {
 		if e.GetProtoPayload().UnmarshalTo(&a) != nil {
 			return false
 		}
-		ok, err := regexp.MatchString(resourcePattern(w), a.GetResourceName())
-		return ok && err == nil
+		return names(a.GetResourceName(), w)
 	}
 	if e.GetResource().GetType() != resourceType || labels[nameLabel] != w.Name {
 		return false

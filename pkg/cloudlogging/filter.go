@@ -1,7 +1,6 @@
 package cloudlogging
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
@@ -27,12 +26,13 @@ const (
 // (https://cloud.google.com/logging/docs/view/logging-query-language). It ORs
 //
 //   - what the workload itself wrote, its requests and its system log, from
-//     Event-Before to Event+After. A named revision or execution narrows it,
-//     but entries that name none stay: requests refused before an instance, and
-//     what a job writes outside an execution;
+//     Event-Before to Event+After;
 //   - audit entries about it, from Event-AuditBefore to Event+After. They are
 //     found by label and by resource name, because SetIamPolicy leaves the
 //     labels empty and v1 and v2 name resources differently.
+//
+// It uses comparisons, AND, OR, NOT and log_id only; what these cannot say
+// exactly (a name that begins another's, a revision or none) is left to about.
 //
 // The outermost comparisons bound the time of the whole, so that the search is
 // short. The query is empty without questions.
@@ -99,16 +99,6 @@ func appClause(q evidence.LogQuery, s, outer span) string {
 	terms := append(within(s.from, s.to, outer), "resource.type="+quote(resourceType))
 	terms = append(terms, placed(q.Workload)...)
 	terms = append(terms, "resource.labels."+nameLabel+"="+quote(q.Workload.Name))
-	narrow := func(field, value string) {
-		if value != "" {
-			terms = append(terms, "("+field+"="+quote(value)+" OR "+field+`="" OR NOT `+field+":*)")
-		}
-	}
-	if q.Workload.Kind == finding.Job {
-		narrow(`labels."run.googleapis.com/execution_name"`, q.Workload.Execution)
-	} else {
-		narrow("resource.labels.revision_name", q.Workload.Revision)
-	}
 	return "(" + strings.Join(terms, " AND ") + ")"
 }
 
@@ -134,7 +124,7 @@ func auditClause(q evidence.LogQuery, s, outer span) string {
 	if q.Workload.Kind == finding.Service {
 		about = append(about, "resource.labels.configuration_name="+quote(q.Workload.Name))
 	}
-	about = append(about, "protoPayload.resourceName=~"+quote(resourcePattern(q.Workload)))
+	about = append(about, "protoPayload.resourceName:"+quote("/"+collection(q.Workload.Kind)+"/"+q.Workload.Name))
 	return "(" + strings.Join(append(terms, "("+strings.Join(about, " OR ")+")"), " AND ") + ")"
 }
 
@@ -151,12 +141,24 @@ func placed(w finding.Workload) []string {
 	return terms
 }
 
-// resourcePattern is an RE2 pattern for the resource names of a workload and
-// what is below it: "namespaces/P/services/S" in v1,
-// "projects/P/locations/L/services/S/revisions/R" in v2.
-func resourcePattern(w finding.Workload) string {
-	collection := map[finding.Kind]string{finding.Service: "services", finding.Job: "jobs", finding.WorkerPool: "worker[Pp]ools"}[w.Kind]
-	return "/" + collection + "/" + regexp.QuoteMeta(w.Name) + "(/|$)"
+// collection is the part of a resource name that says what kind it is, as the
+// Admin API spells it. Audit entries compare without regard to case.
+func collection(k finding.Kind) string {
+	switch k {
+	case finding.Job:
+		return "jobs"
+	case finding.WorkerPool:
+		return "workerPools"
+	default:
+		return "services"
+	}
+}
+
+// names reports whether a resource name is of the workload, or below it:
+// "namespaces/P/services/S" in v1, "projects/P/locations/L/services/S/revisions/R" in v2.
+func names(resource string, w finding.Workload) bool {
+	of := "/" + strings.ToLower(collection(w.Kind)) + "/" + strings.ToLower(w.Name) + "/"
+	return strings.Contains(strings.ToLower(resource)+"/", of)
 }
 
 // stamp is a timestamp of the query language.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
 	"github.com/scc-enricher/scc-enricher/pkg/quota"
 	"github.com/scc-enricher/scc-enricher/pkg/upstream"
 )
@@ -99,21 +100,21 @@ func (c *Client) one(ctx context.Context, q evidence.LogQuery) (answer, error) {
 		return answer{}, classify(err)
 	}
 	cut := cutBy(more, err)
-	entries := mapAll(found)
+	entries := mapAll(found, q.Workload)
 	if more && err == nil {
 		end := q.Event.Add(share)
-		if entries[len(entries)-1].Time.After(end) {
-			entries = append(entries, c.also(ctx, scopes, filter(queries, true, end))...)
+		if timeOf(found[len(found)-1]).After(end) {
+			entries = append(entries, c.also(ctx, scopes, filter(queries, true, end), q.Workload)...)
 		}
-		entries = append(entries, c.also(ctx, scopes, filter(queries, false, time.Time{}))...)
+		entries = append(entries, c.also(ctx, scopes, filter(queries, false, time.Time{}), q.Workload)...)
 	}
 	return answer{entries: tidy(entries, q.Event.Add(share/2)), cut: cut}, nil
 }
 
 // also asks a narrower question; its failure leaves the answer as partial as it was.
-func (c *Client) also(ctx context.Context, scopes []string, query string) []evidence.LogEntry {
+func (c *Client) also(ctx context.Context, scopes []string, query string, w finding.Workload) []evidence.LogEntry {
 	found, _, _ := c.list(ctx, scopes, query, maxEntries)
-	return mapAll(found)
+	return mapAll(found, w)
 }
 
 // list returns at most limit entries, the newest first: of too many, the ones
@@ -164,10 +165,13 @@ func classify(err error) error {
 	return upstream.Classify("list log entries", err)
 }
 
-func mapAll(found []*loggingpb.LogEntry) []evidence.LogEntry {
-	out := make([]evidence.LogEntry, len(found))
-	for i, e := range found {
-		out[i] = entryOf(e)
+// mapAll maps the entries that are about a workload.
+func mapAll(found []*loggingpb.LogEntry, w finding.Workload) []evidence.LogEntry {
+	out := make([]evidence.LogEntry, 0, len(found))
+	for _, e := range found {
+		if about(e, w) {
+			out = append(out, entryOf(e))
+		}
 	}
 	return out
 }

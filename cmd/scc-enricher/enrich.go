@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
+	"github.com/scc-enricher/scc-enricher/pkg/record"
 )
 
 // enrichCmd enriches findings from files.
@@ -83,16 +85,13 @@ func (e *enrichCmd) file(ctx context.Context, std streams, p *enrich.Pipeline, n
 	if m, err := push.Decode(data, nil); err == nil && m.Wrapped {
 		data = m.Data
 	}
-	findings, err := finding.ParseAll(data)
-	if err != nil {
-		return err
-	}
+	findings, failed := finding.ParseAll(data)
 	for _, f := range findings {
 		if err := e.one(ctx, std, p, f); err != nil {
-			return fmt.Errorf("%s: %w", f.CanonicalName, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", f.CanonicalName, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // one enriches a finding and prints its record.
@@ -104,7 +103,23 @@ func (e *enrichCmd) one(ctx context.Context, std streams, p *enrich.Pipeline, f 
 	if res.Record == nil {
 		return fmt.Errorf("nothing to enrich: %s", res.Decision)
 	}
-	return res.Record.Print(std.out, e.Output, terminal(std.out))
+	return e.print(std.out, res.Record)
+}
+
+// print writes a record in the form asked for.
+func (e *enrichCmd) print(w io.Writer, r *record.Record) error {
+	switch e.Output {
+	case "json":
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(r)
+	case "markdown":
+		return r.Markdown(w)
+	default:
+		s := terminal(w)
+		return r.Text(w, record.TextOptions{Color: s.Color, Width: s.Width})
+	}
 }
 
 // readInput reads a file or standard input, bounded.

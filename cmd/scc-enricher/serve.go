@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.uber.org/zap"
 
+	"github.com/scc-enricher/scc-enricher/pkg/enrich"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
 )
@@ -102,10 +103,11 @@ func (s *serveCmd) Run(ctx context.Context, std streams) error {
 
 // service is the whole program, built and not yet serving.
 type service struct {
-	push    *push.Handler
-	mux     http.Handler
-	log     *zap.Logger
-	closers []func() error
+	push     *push.Handler
+	pipeline *enrich.Pipeline
+	mux      http.Handler
+	log      *zap.Logger
+	closers  []func() error
 }
 
 // newService builds everything that serving needs.
@@ -122,6 +124,7 @@ func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, 
 		return nil, err
 	}
 	svc.closers = append(svc.closers, up.close)
+	svc.pipeline = up.pipeline
 	svc.push = &push.Handler{
 		Processor: &processor{pipeline: up.pipeline, metrics: metrics},
 		Log:       log,

@@ -36,6 +36,7 @@ const (
 	PackageInstall      Behavior = "package_install"
 	PermissionChange    Behavior = "permission_change"
 	InteractiveShell    Behavior = "interactive_shell"
+	TempExecution       Behavior = "temp_execution"
 
 	// The benign ones: they explain a command, they never hide another behaviour.
 	EntrypointScript Behavior = "entrypoint_script"
@@ -67,6 +68,9 @@ type Hit struct {
 	Text string
 	// Techniques are ATT&CK (sub-)technique ids, "T1059.004".
 	Techniques []string
+	// Class is how much this occurrence weighs: a lone "id" is Neutral, a
+	// chain of such commands Suspicious, though both are Recon.
+	Class Class
 }
 
 // Indicator is a network or file indicator named by the command.
@@ -75,6 +79,9 @@ type Indicator struct {
 	Kind  string
 	Value string
 }
+
+// MaxIndicators is how many indicators a Reading carries at most.
+const MaxIndicators = 50
 
 // Has reports whether the reading shows b.
 func (r Reading) Has(b Behavior) bool {

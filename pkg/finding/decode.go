@@ -11,7 +11,7 @@ import (
 // source properties are beside it), or the finding itself.
 func decode(envelope object) (*Finding, error) {
 	f := &Finding{}
-	d := decoder{f}
+	d := &decoder{f: f}
 	self := envelope
 	for _, key := range []string{"finding", "findings"} {
 		n := envelope.get(key)
@@ -30,7 +30,9 @@ func decode(envelope object) (*Finding, error) {
 		return nil, err
 	}
 	d.head(self)
-	d.evidence(self)
+	d.container(self)
+	d.network(self)
+	d.attribution(self)
 	d.resource(envelope.get("resource"))
 	props := &properties{}
 	source := self.get("sourceProperties")
@@ -49,11 +51,14 @@ func decode(envelope object) (*Finding, error) {
 // decoder reads fields into a finding and keeps account of what it could not
 // read or keep. The path argument of its methods prefixes the field's name in
 // that account.
-type decoder struct{ f *Finding }
+type decoder struct {
+	f      *Finding
+	fields object
+}
 
 // decisive reads what decides whether and where marks are written. A wrong type
 // there is an error: a guess could write to the wrong place, or never.
-func (d decoder) decisive(o object) error {
+func (d *decoder) decisive(o object) error {
 	for _, field := range []struct {
 		key string
 		to  *string
@@ -88,7 +93,7 @@ func (d decoder) decisive(o object) error {
 }
 
 // head reads the other fields that say what the finding is.
-func (d decoder) head(o object) {
+func (d *decoder) head(o object) {
 	f := d.f
 	f.Parent = d.text(o, "", "parent", maxText)
 	f.ParentDisplayName = d.text(o, "", "parentDisplayName", maxText)
@@ -119,8 +124,8 @@ func (d decoder) head(o object) {
 	}
 }
 
-// evidence reads what the detector saw.
-func (d decoder) evidence(o object) {
+// container reads what the detector saw in the container.
+func (d *decoder) container(o object) {
 	f := d.f
 	for _, c := range d.objects(o, "", "containers", maxContainers) {
 		f.Containers = append(f.Containers, Container{
@@ -134,7 +139,11 @@ func (d decoder) evidence(o object) {
 		f.Processes = append(f.Processes, d.process(p))
 	}
 	f.Files = d.files(o, "", "files")
+}
 
+// network reads the indicators of compromise and the connections.
+func (d *decoder) network(o object) {
+	f := d.f
 	if ind := d.object(d.child(o, "", "indicator", '{')); ind != nil {
 		f.Indicator.IPs = d.texts(ind, "indicator.", "ipAddresses", maxIndicators)
 		f.Indicator.Domains = d.texts(ind, "indicator.", "domains", maxIndicators)
@@ -155,6 +164,11 @@ func (d decoder) evidence(o object) {
 			Protocol:        d.enum(c, "connections.", "protocol", protocolName),
 		})
 	}
+}
+
+// attribution reads who called which API, and the ATT&CK mapping.
+func (d *decoder) attribution(o object) {
+	f := d.f
 	if a := d.object(d.child(o, "", "access", '{')); a != nil {
 		f.Access = Access{
 			Principal:   d.text(a, "access.", "principalEmail", maxText),
@@ -176,7 +190,7 @@ func (d decoder) evidence(o object) {
 	}
 }
 
-func (d decoder) process(o object) Process {
+func (d *decoder) process(o object) Process {
 	const path = "processes."
 	p := Process{
 		Name:          d.text(o, path, "name", maxText),
@@ -196,7 +210,7 @@ func (d decoder) process(o object) Process {
 		}
 	}
 	for n := range d.child(o, path, "envVariables", '[').elements() {
-		env, _ := n.object()
+		env := d.object(n)
 		d.f.addEnv(&p, d.text(env, path+"envVariables.", "name", maxLongText))
 	}
 	if o.get("userId") != nil {
@@ -209,7 +223,7 @@ func (d decoder) process(o object) Process {
 	return p
 }
 
-func (d decoder) files(o object, path, key string) []File {
+func (d *decoder) files(o object, path, key string) []File {
 	var out []File
 	for _, e := range d.objects(o, path, key, maxFiles) {
 		out = append(out, d.fileOf(e))
@@ -218,7 +232,7 @@ func (d decoder) files(o object, path, key string) []File {
 }
 
 // file returns nil for an absent file.
-func (d decoder) file(n node) *File {
+func (d *decoder) file(n node) *File {
 	if n == nil {
 		return nil
 	}
@@ -229,7 +243,7 @@ func (d decoder) file(n node) *File {
 	return &file
 }
 
-func (d decoder) fileOf(o object) File {
+func (d *decoder) fileOf(o object) File {
 	const path = "file."
 	return File{
 		Path:            d.encoded(o, path, "path", maxText),
@@ -244,7 +258,7 @@ func (d decoder) fileOf(o object) File {
 
 // resource reads version 2's gcpMetadata and version 1's flat fields; where both
 // are there, gcpMetadata counts.
-func (d decoder) resource(n node) {
+func (d *decoder) resource(n node) {
 	const path = "resource."
 	o := d.object(n)
 	if o == nil {
@@ -282,7 +296,7 @@ func (d decoder) resource(n node) {
 
 // parseTime reads RFC 3339 text or {seconds, nanos}. The Unix epoch is how
 // protobuf JSON writes an unset time: it reads as the zero time.
-func (d decoder) parseTime(n node) (time.Time, bool) {
+func (d *decoder) parseTime(n node) (time.Time, bool) {
 	var t time.Time
 	switch {
 	case n.is('"'):

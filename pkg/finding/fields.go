@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -8,16 +9,25 @@ import (
 	"cloud.google.com/go/securitycenter/apiv2/securitycenterpb"
 )
 
-// object indexes n and counts the fields that were left out.
-func (d decoder) object(n node) object {
-	o, left := n.object()
+// object indexes n and counts the fields that were left out. All indexes of one
+// finding share their memory.
+func (d *decoder) object(n node) object {
+	if !n.is('{') {
+		return nil
+	}
+	if d.fields == nil {
+		d.fields = make(object, 0, 128)
+	}
+	before := len(d.fields)
+	fields, left := n.appendFields(d.fields)
+	d.fields = fields
 	d.f.Truncated += left
-	return o
+	return fields[before:len(fields):len(fields)]
 }
 
 // child returns the field key when it begins with kind ('{' or '['), and notes
 // it as malformed when it is something else.
-func (d decoder) child(o object, path, key string, kind byte) node {
+func (d *decoder) child(o object, path, key string, kind byte) node {
 	n := o.get(key)
 	if n != nil && !n.is(kind) {
 		d.f.malformed(path + key)
@@ -27,7 +37,7 @@ func (d decoder) child(o object, path, key string, kind byte) node {
 }
 
 // text returns a string field, cut to limit bytes.
-func (d decoder) text(o object, path, key string, limit int) string {
+func (d *decoder) text(o object, path, key string, limit int) string {
 	n := o.get(key)
 	if n == nil {
 		return ""
@@ -40,7 +50,7 @@ func (d decoder) text(o object, path, key string, limit int) string {
 }
 
 // encoded returns a string field that SCC documents as JSON-encoded.
-func (d decoder) encoded(o object, path, key string, limit int) string {
+func (d *decoder) encoded(o object, path, key string, limit int) string {
 	n := o.get(key)
 	if n == nil {
 		return ""
@@ -53,7 +63,7 @@ func (d decoder) encoded(o object, path, key string, limit int) string {
 }
 
 // texts returns an array of strings, at most limit, without empty ones.
-func (d decoder) texts(o object, path, key string, limit int) []string {
+func (d *decoder) texts(o object, path, key string, limit int) []string {
 	var out []string
 	for n := range d.child(o, path, key, '[').elements() {
 		s, ok := n.text()
@@ -71,7 +81,7 @@ func (d decoder) texts(o object, path, key string, limit int) []string {
 }
 
 // objects returns an array of objects, at most limit.
-func (d decoder) objects(o object, path, key string, limit int) []object {
+func (d *decoder) objects(o object, path, key string, limit int) []object {
 	var out []object
 	for n := range d.child(o, path, key, '[').elements() {
 		switch {
@@ -87,7 +97,7 @@ func (d decoder) objects(o object, path, key string, limit int) []object {
 	return out
 }
 
-func (d decoder) integer(o object, path, key string) int64 {
+func (d *decoder) integer(o object, path, key string) int64 {
 	n := o.get(key)
 	if n == nil {
 		return 0
@@ -99,7 +109,7 @@ func (d decoder) integer(o object, path, key string) int64 {
 	return i
 }
 
-func (d decoder) boolean(o object, path, key string) bool {
+func (d *decoder) boolean(o object, path, key string) bool {
 	n := o.get(key)
 	if n == nil {
 		return false
@@ -111,7 +121,7 @@ func (d decoder) boolean(o object, path, key string) bool {
 	return b
 }
 
-func (d decoder) time(o object, path, key string) time.Time {
+func (d *decoder) time(o object, path, key string) time.Time {
 	n := o.get(key)
 	if n == nil {
 		return time.Time{}
@@ -123,7 +133,7 @@ func (d decoder) time(o object, path, key string) time.Time {
 	return t
 }
 
-func (d decoder) enum(o object, path, key string, name func(int32) string) string {
+func (d *decoder) enum(o object, path, key string, name func(int32) string) string {
 	s, ok := parseEnum(o.get(key), name)
 	if !ok {
 		d.f.malformed(path + key)
@@ -131,7 +141,7 @@ func (d decoder) enum(o object, path, key string, name func(int32) string) strin
 	return d.f.cut(s, maxText)
 }
 
-func (d decoder) enums(o object, path, key string, name func(int32) string) []string {
+func (d *decoder) enums(o object, path, key string, name func(int32) string) []string {
 	var out []string
 	for n := range d.child(o, path, key, '[').elements() {
 		s, ok := parseEnum(n, name)
@@ -161,10 +171,10 @@ func parseEnum(n node, name func(int32) string) (string, bool) {
 		}
 	}
 	i, ok := n.integer()
-	if !ok || int64(int32(i)) != i { //nolint:gosec // the comparison is the check
+	if !ok || i < math.MinInt32 || i > math.MaxInt32 {
 		return "", false
 	}
-	return specified(name(int32(i))), true //nolint:gosec // checked above
+	return specified(name(int32(i))), true
 }
 
 // specified is s, or empty where s is an enum's zero value by Google's naming.

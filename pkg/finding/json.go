@@ -96,7 +96,7 @@ func parseInteger(s string) (int64, bool) {
 		return i, true
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+	if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<53 {
 		return 0, false
 	}
 	return int64(f), true
@@ -123,16 +123,16 @@ type field struct {
 
 // object indexes the fields of n, at most maxFields, without null ones; it
 // returns how many fields were left out. It is empty when n is no object.
-func (n node) object() (o object, left int) {
-	if !n.is('{') {
-		return nil, 0
-	}
-	o = make(object, 0, 16)
+func (n node) object() (o object, left int) { return n.appendFields(nil) }
+
+// appendFields is object with the index appended to o.
+func (n node) appendFields(o object) (_ object, left int) {
+	before := len(o)
 	for k, v := range n.members() {
 		if v.absent() {
 			continue
 		}
-		if len(o) >= maxFields {
+		if len(o)-before >= maxFields {
 			left++
 			continue
 		}
@@ -222,12 +222,15 @@ func next(b []byte, i int) int {
 // stringEnd returns the index after the string that begins at i.
 func stringEnd(b []byte, i int) int {
 	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
+		quote := bytes.IndexByte(b[i:], '"')
+		if quote < 0 {
+			return len(b)
 		}
+		escape := bytes.IndexByte(b[i:i+quote], '\\')
+		if escape < 0 {
+			return i + quote + 1
+		}
+		i += escape + 1 // the escaped character
 	}
 	return len(b)
 }
@@ -235,33 +238,36 @@ func stringEnd(b []byte, i int) int {
 // valueEnd returns the index after the value that begins at i. It counts
 // brackets instead of descending, so that nesting costs no stack.
 func valueEnd(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	switch b[i] {
+	case '"':
+		return stringEnd(b, i)
+	case '{', '[':
+		return compositeEnd(b, i)
+	}
+	for i < len(b) && !delimits(b[i]) {
+		i++
+	}
+	return i
+}
+
+// compositeEnd returns the index after the object or array that begins at i.
+func compositeEnd(b []byte, i int) int {
 	for depth := 0; i < len(b); {
 		switch b[i] {
 		case '"':
 			i = stringEnd(b, i)
+			continue
 		case '{', '[':
 			depth++
-			i++
-			continue
 		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			depth--
-			i++
-		case ',', ':', ' ', '\t', '\r', '\n':
-			if depth == 0 {
-				return i
-			}
-			i++
-			continue
-		default:
-			for i++; i < len(b) && !delimits(b[i]); i++ {
+			if depth--; depth == 0 {
+				return i + 1
 			}
 		}
-		if depth == 0 {
-			return i
-		}
+		i++
 	}
 	return len(b)
 }

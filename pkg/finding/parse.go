@@ -137,9 +137,11 @@ func walkNode(n node, depth int, yield func(*Finding, error) bool) bool {
 		return yield(nil, ErrNoFinding)
 	}
 	envelope, left := n.object()
-	for _, list := range []string{"listFindingsResults", "findings"} {
-		if l := envelope.get(list); l.is('[') {
-			return walkNode(l, depth, yield)
+	if !envelope.get("finding").is('{') {
+		for _, list := range []string{"listFindingsResults", "findings"} {
+			if l := envelope.get(list); l.is('[') {
+				return walkNode(l, depth, yield)
+			}
 		}
 	}
 	f, err := decode(envelope)

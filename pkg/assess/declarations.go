@@ -1,0 +1,110 @@
+package assess
+
+// declarations returns the vocabulary: every variable, its type and meaning.
+// The order is that of docs/policy.md.
+func declarations() []declaration {
+	const (
+		b = kindBool
+		i = kindInt
+		s = kindString
+		l = kindList
+	)
+	return []declaration{
+		// What Security Command Center said.
+		{name: "finding.category", kind: s, doc: "the category as Security Command Center spells it"},
+		{name: "finding.category_key", kind: s, doc: "the category folded for comparing: lower-case words, one spelling for each detector"},
+		{name: "finding.category_weight", kind: i, doc: "the category's row of category_weights, else its default row"},
+		{name: "finding.severity", kind: s, doc: "CRITICAL, HIGH, MEDIUM, LOW or empty"},
+		{name: "finding.control_plane", kind: b, doc: "the detector read audit logs: an API call was seen, no process"},
+		{name: "finding.processes", kind: i, doc: "number of processes in the finding"},
+		{name: "finding.reverse_shell_to", kind: s, doc: "remote end of the redirected input, IP:PORT, or empty"},
+		{name: "finding.reverse_shell_public", kind: b, doc: "the remote end is a public address"},
+		{name: "finding.bad_url", kind: s, doc: "first URL, domain or address that Security Command Center itself calls an indicator, or empty"},
+		{name: "finding.principal", kind: s, doc: "who made the API call of a control-plane finding, or empty"},
+		{name: "finding.container_age_seconds", kind: i, unset: -1, doc: "age of the container at the event; -1 when unknown"},
+
+		// The processes of the finding.
+		{name: "process.child", kind: s, doc: "file name of the process that raised the finding, or empty"},
+		{name: "process.child_path", kind: s, doc: "its full path, or empty"},
+		{name: "process.parent", kind: s, doc: "file name of its parent, or empty"},
+		{name: "process.child_is_shell", kind: b, doc: "the child is sh, bash, dash, ash, busybox, zsh or ksh"},
+		{name: "process.parent_is_shell", kind: b, doc: "the parent is a shell"},
+		{name: "process.parent_is_server", kind: b, doc: "the parent is a web server or language runtime that serves requests: java, node, nginx, php-fpm, python, ..."},
+		{name: "process.parent_is_init", kind: b, doc: "the parent is a container's init: tini, dumb-init, docker-init, s6, runsc, ..."},
+		{name: "process.root", kind: b, doc: "the child runs as user 0"},
+		{name: "process.temporary_path", kind: b, doc: "the child's binary or script lies in /tmp, /var/tmp, /dev/shm, /run or a hidden folder"},
+		{name: "process.fileless", kind: b, doc: "the child's binary is a memory file (memfd) or was deleted"},
+
+		// What the command line does.
+		{name: "command.line", kind: s, doc: "the child's arguments, joined with spaces"},
+		{name: "command.behaviors", kind: l, doc: "everything the command line does, strongest first: reverse_shell, download, entrypoint_script, ..."},
+		{name: "command.malicious", kind: l, doc: "those behaviours whose very occurrence hardly anybody but an attacker shows"},
+		{name: "command.suspicious", kind: l, doc: "those that are rare in a container and common in an attack, the malicious ones included"},
+		{name: "command.dangerous", kind: b, doc: "some behaviour is malicious or suspicious"},
+		{name: "command.explained", kind: b, doc: "an entrypoint, health check, package script, migration or version check, and nothing dangerous"},
+		{name: "command.shown", kind: kindTexts, doc: "for each behaviour the text that shows it; use {command.shown[\"miner\"]}"},
+		{name: "command.truncated", kind: b, doc: "arguments were cut, so more may follow"},
+		{name: "command.missing", kind: b, doc: "the child has no arguments in the finding"},
+		{name: "command.matches_config", kind: b, doc: "the command is the one configured for the container"},
+		{name: "command.matches_probe", kind: b, doc: "the command is an exec probe of the container"},
+		{name: "command.from_config", kind: b, doc: "there is no process: the configured command was read in its place"},
+
+		// What VirusTotal said. All zero unless it answered.
+		{name: "virustotal.state", kind: s, doc: "ok, empty, partial, quota, denied, timeout, error, disabled, not_applicable, or empty"},
+		{name: "virustotal.malicious", kind: i, doc: "engines that call the worst file malicious"},
+		{name: "virustotal.suspicious", kind: i, doc: "engines that call it suspicious"},
+		{name: "virustotal.engines", kind: i, doc: "engines that answered for it"},
+		{name: "virustotal.verdict", kind: s, doc: "of the worst file: malicious, suspicious, clean, not_found, or empty"},
+		{name: "virustotal.label", kind: s, doc: "suggested threat label of it, or empty"},
+		{name: "virustotal.path", kind: s, doc: "path of it"},
+		{name: "virustotal.binary", kind: s, doc: "verdict on the child's own binary unless that is an ordinary shell or interpreter: malicious, suspicious, clean, not_found, or empty"},
+		{name: "virustotal.indicator", kind: s, doc: "address, domain or URL that VirusTotal calls malicious, or empty"},
+		{name: "virustotal.indicator_engines", kind: i, doc: "engines that call it malicious"},
+
+		// How the workload is configured. All zero unless it could be read.
+		{name: "config.state", kind: s, doc: "state of the source, as for virustotal.state"},
+		{name: "config.known", kind: b, doc: "the configuration was read and the workload still exists"},
+		{name: "config.gone", kind: b, doc: "the workload no longer exists"},
+		{name: "config.kind", kind: s, doc: "service, job, worker_pool, or empty"},
+		{name: "config.exposure", kind: s, doc: "public, authenticated, internal, not_applicable or unknown"},
+		{name: "config.risks", kind: l, doc: "weak points of the configuration, the closed set of the config_risks mark"},
+		{name: "config.service_account", kind: s, doc: "e-mail of the identity, or empty"},
+		{name: "config.default_service_account", kind: b, doc: "it is the Compute Engine default service account"},
+		{name: "config.secrets", kind: i, doc: "secrets the container can read, from environment and volumes"},
+		{name: "config.overridden_args", kind: b, doc: "the execution runs with other arguments than its job's template"},
+		{name: "config.run_by", kind: s, doc: "who started the execution, or empty"},
+		{name: "config.run_by_person", kind: b, doc: "it was a person, not a service account"},
+		{name: "config.changed", kind: l, doc: "what changed with the last revision: image, command, args, env, service_account, ingress, scaling"},
+
+		// The deploy before the event, from audit logs and the revision.
+		{name: "deploy.minutes", kind: i, unset: -1, doc: "minutes between the last deploy and the event; -1 when unknown"},
+		{name: "deploy.by", kind: s, doc: "who deployed, or empty"},
+		{name: "deploy.newcomer", kind: b, doc: "who deployed is neither the workload's creator nor who made the revision before"},
+
+		// What the logs say.
+		{name: "logs.state", kind: s, doc: "state of the source, as for virustotal.state"},
+		{name: "logs.visible", kind: b, doc: "some entry of the workload could be read; false says nothing about what happened"},
+		{name: "logs.signals", kind: kindCounts, doc: "telling things in the logs and how often; use \"shell_output\" in logs.signals"},
+		{name: "logs.request_signals", kind: s, doc: "those of the signals that were seen in requests, in words, or empty"},
+		{name: "logs.entry_request", kind: s, doc: "the request just before the event that may have caused it, or empty"},
+		{name: "logs.request_denied", kind: b, doc: "the API call of a control-plane finding was refused"},
+
+		// The other findings of the incident.
+		{name: "incident.state", kind: s, doc: "state of the source, as for virustotal.state"},
+		{name: "incident.others", kind: i, doc: "number of other findings of the incident"},
+		{name: "incident.categories", kind: l, doc: "their categories, each once, sorted"},
+		{name: "incident.new_tactics", kind: l, doc: "their ATT&CK tactics that this finding does not have, in order of the kill chain"},
+		{name: "incident.worst_category", kind: s, doc: "the weightiest category among them, or empty"},
+		{name: "incident.worst_weight", kind: i, doc: "its weight"},
+
+		// Known only once the points are added up.
+		{name: "score", kind: i, decision: true, doc: "0 to 100, within the incident"},
+		{name: "own_score", kind: i, decision: true, doc: "0 to 100, the finding alone"},
+		{name: "reasons", kind: l, decision: true, doc: "ids of the rules that fired"},
+		{name: "explained_points", kind: i, decision: true, doc: "points that explanations took off, positive; 0 when a decisive rule fired"},
+		{name: "unanswered", kind: l, decision: true, doc: "sources whose silence could hide the truth: findings, logs, config, virustotal, arguments, processes, policy"},
+		{name: "retry", kind: b, decision: true, doc: "some source may answer when asked again"},
+		{name: "verdict", kind: s, decision: true, doc: "the verdict; empty while verdicts are decided"},
+		{name: "privileged", kind: b, decision: true, doc: "the workload runs as the default service account or can read secrets"},
+	}
+}

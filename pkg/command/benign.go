@@ -1,0 +1,116 @@
+package command
+
+import (
+	"path"
+	"strings"
+)
+
+// benign says what a command is when it is ordinary. These hits explain; they
+// never take away another one.
+func (s *scan) benign(n *node) {
+	if isVersionCheck(n) {
+		s.hit(VersionCheck, Benign, n.text)
+		return
+	}
+	if isEntrypoint(n) {
+		s.hit(EntrypointScript, Benign, n.text)
+	}
+	if isHealthCheck(n) {
+		s.hit(HealthCheck, Benign, n.text)
+	}
+	if isMigration(n) {
+		s.hit(Migration, Benign, n.text)
+	} else if isPackageScript(n) {
+		s.hit(PackageScript, Benign, n.text)
+	}
+}
+
+// isEntrypoint: init processes, and shells that run a script of the image.
+func isEntrypoint(n *node) bool {
+	if isOneOf(n.name, "tini tini-static dumb-init catatonit docker-init s6-svscan supervisord runsvdir pid1 entrypoint entrypoint.sh docker-entrypoint.sh") || n.name == "exec" && n.has("$@") {
+		return true
+	}
+	file := n.path
+	if isShell(n.name) {
+		v := shellArgs(n.args)
+		if v.hasScript {
+			return false
+		}
+		file = v.file
+	}
+	if file == "" || isTempPath(file) || isHiddenPath(file) || strings.HasPrefix(file, "<(") {
+		return false
+	}
+	b := strings.ToLower(path.Base(file))
+	if strings.Contains(file, "docker-entrypoint.d/") || strings.Contains(b, "entrypoint") {
+		return true
+	}
+	stem := strings.TrimSuffix(b, path.Ext(b))
+	return (path.Ext(b) == ".sh" || isShell(n.name) && path.Ext(b) == "") && isOneOf(strings.FieldsFunc(stem+"-", func(r rune) bool { return r == '-' || r == '_' || r == '.' })[0], "start run init boot bootstrap launch serve server docker setup startup wait prestart main app cron cronjob backup catalina")
+}
+
+func isVersionCheck(n *node) bool {
+	if len(n.args) == 0 || len(n.args) > 3 {
+		return false
+	}
+	for _, a := range n.args {
+		if !isOneOf(a, "--version -version -V version -v --client --short -V: -version:") {
+			return false
+		}
+	}
+	return n.args[0] != "-v" || isOneOf(n.name, "node java nginx php ruby perl npm go yarn docker httpd apache2 pip python")
+}
+
+func isHealthCheck(n *node) bool {
+	switch n.name {
+	case "pg_isready", "grpc_health_probe", "grpc-health-probe", "mysqladmin", "healthcheck", "healthcheck.sh", "rabbitmq-diagnostics", "rabbitmqctl", "varnishadm", "pgrep", "zkServer.sh", "nodetool", "kafka-topics.sh", "kafka-broker-api-versions.sh", "consul", "etcdctl", "celery", "cqlsh", "pidof", "wait-for-it", "wait-for-it.sh", "wait-for", "wait-for.sh", "dockerize", "supervisorctl", "cgi-fcgi", "curl-healthcheck", "test", "[":
+		return n.name != "celery" || n.has("inspect", "status")
+	case "redis-cli", "valkey-cli":
+		return n.has("ping", "PING", "info")
+	case "mongosh", "mongo":
+		return n.argContains("ping", "isMaster", "hello()")
+	case "mysql", "psql":
+		return n.argContains("SELECT 1", "select 1", `\q`, `\l`)
+	case "nginx", "apache2ctl", "httpd", "apachectl":
+		return n.has("-t", "configtest")
+	case "kill":
+		return n.has("-0")
+	}
+	return false
+}
+
+func isMigration(n *node) bool {
+	line := n.line()
+	return containsAny(line, "manage.py migrate", "db:migrate", "alembic upgrade", "prisma migrate", "prisma db", "sequelize db:", "sequelize-cli db:", "knex migrate", "artisan migrate", "typeorm migration", "flask db upgrade", "migrate -path", "liquibase", "flyway", "goose ", "dbmate", "db:prepare", "db:setup", "db:seed", "doctrine:migrations", "ef database update", "drizzle-kit", "aerich upgrade", "migration:run", "migrate up", "collectstatic", "db:create", "migrate:latest", "migrate:deploy") ||
+		isOneOf(n.name, "pg_dump pg_dumpall pg_restore mysqldump mongodump mongorestore psql mysql mariadb mariadb-dump redis-cli sqlite3 initdb pg_ctl mysqld_safe gosu")
+}
+
+func isPackageScript(n *node) bool {
+	switch n.name {
+	case "npm", "yarn", "pnpm", "npx", "bun", "pnpx", "corepack", "composer", "bundle", "rails", "rake", "puma", "unicorn", "gunicorn", "uvicorn", "hypercorn", "daphne", "celery", "flask", "django-admin", "streamlit", "uwsgi", "waitress-serve", "next", "nuxt", "vite", "webpack", "tsc", "ts-node", "tsx", "nodemon", "pm2", "pm2-runtime", "serve", "http-server", "jest", "vitest", "mocha", "eslint", "prettier", "react-scripts", "ng", "nest", "php-fpm", "apache2-foreground", "httpd", "nginx", "caddy", "java", "dotnet", "mvn", "gradle", "gradlew", "mix", "sbt", "poetry", "pipenv", "uv", "turbo", "lerna", "nx", "husky", "lint-staged", "cross-env", "dotenv", "rimraf", "mvnw", "patch-package", "concurrently", "mysqld", "postgres", "redis-server", "mongod", "php", "node", "ruby", "python", "deno", "catalina.sh", "supervisord", "cron", "crond", "rollup", "esbuild", "parcel", "babel", "gulp", "grunt", "prisma", "storybook", "playwright", "cypress", "expo", "wrangler", "firebase", "tox", "pytest", "nox", "fastapi", "granian", "jupyter", "mlflow", "airflow", "dagster", "prefect", "superset", "envsubst", "vue-cli-service", "svelte-kit", "astro", "remix", "gatsby", "hexo", "docusaurus", "nodejs":
+		return true
+	}
+	return false
+}
+
+// explain adds the shell wrapper: a shell whose whole text is one program.
+func (s *scan) explain() {
+	plain := 0
+	var only *node
+	for _, n := range s.simple {
+		switch {
+		case n.captured > 0:
+		case n.path == "" || isOneOf(n.name, "cd export set exec umask ulimit source . true : trap echo printf mkdir wait"):
+			if n.name == "exec" && len(n.args) > 0 {
+				plain++
+				only = n
+			}
+		default:
+			plain++
+			only = n
+		}
+	}
+	if plain == 1 && len(only.from) == 0 && len(only.to) == 0 && !isShell(only.name) && s.worst() < Suspicious && !isReconTool(only.name) {
+		s.hit(ShellWrapper, Benign, only.text)
+	}
+}

@@ -1,0 +1,388 @@
+package command
+
+import (
+	"path"
+	"strings"
+)
+
+// host weighs what needs more than the words of one command: cron tables,
+// installed packages, file attributes.
+func (s *scan) host(n *node) {
+	switch {
+	case n.name == "crontab":
+		s.crontab(n)
+	case n.name == "tee" || n.name == "dd" || n.name == "cp" || n.name == "mv" || n.name == "install" || n.name == "ln" || n.name == "sed":
+		s.copies(n)
+	case strings.HasPrefix(n.name, "mkfs"):
+		s.hit(Destruction, Malicious, n.text, "T1561.001")
+	case n.name == "mkfifo" || n.name == "mknod" && n.has("p"):
+		for _, a := range n.operands("m") {
+			s.fifos = append(s.fifos, a)
+		}
+	case isOneOf(n.name, "apt apt-get apk yum dnf microdnf zypper pacman pip pip3 pipx npm yarn pnpm gem cargo go uv brew easy_install conda mamba composer dpkg rpm snap opkg tdnf"):
+		s.packages(n)
+	}
+}
+
+// packages weighs the installation of packages by what is installed.
+func (s *scan) packages(n *node) {
+	if !n.has("install", "add", "-i", "-U", "-S", "-Sy", "-Syu", "update", "localinstall", "ci", "i", "sync", "require", "get", "global", "-Uvh", "-ivh", "reinstall") || n.has("--version") || n.name == "cargo" && !n.has("install") || n.name == "go" && !n.has("install", "get") {
+		return
+	}
+	if n.name == "composer" && n.has("install") || n.has("run", "exec") {
+		return
+	}
+	c := Neutral
+	if n.any(func(a string) bool {
+		a, _, _ = strings.Cut(a, "=")
+		return isOneOf(a, "nmap masscan netcat netcat-openbsd netcat-traditional ncat nc socat hydra tor proxychains proxychains4 sshpass zmap john hashcat xmrig cpuminer libpcap-dev telnet tcpdump nikto sqlmap aircrack-ng metasploit pwncat pwncat-cs impacket nbtscan iodine") || isTempPath(a) || strings.HasPrefix(a, "http://")
+	}) {
+		c = Suspicious
+	}
+	s.hit(PackageInstall, c, n.text)
+}
+
+// crontab weighs a cron table that is written by the command.
+func (s *scan) crontab(n *node) {
+	words := n.operands("u")
+	switch {
+	case n.has("-l"):
+		return
+	case n.has("-r"):
+		s.hit(Persistence, Suspicious, n.text, "T1053.003")
+		return
+	case n.has("-e"):
+		s.hit(Persistence, Suspicious, n.text, "T1053.003")
+		return
+	}
+	text := ""
+	for _, f := range n.from {
+		if t, ok := source(f); ok {
+			text += t + "\n"
+		}
+	}
+	if n.hasStdin {
+		text += n.stdin
+	}
+	if len(words) > 0 {
+		if a := s.files[path.Base(words[0])]; a != nil {
+			text += a.content
+			if a.downloaded || a.decoded {
+				s.hit(Persistence, Malicious, n.text, "T1053.003")
+				return
+			}
+		}
+		if isTempPath(words[0]) && !s.cronDaemon {
+			s.hit(Persistence, Suspicious, n.text, "T1053.003")
+		}
+	}
+	s.cronText(text, n, len(n.from) > 0 || n.hasStdin)
+}
+
+// cronText reads the commands of a cron table. A table written by hand is
+// suspicious unless the text runs a cron daemon itself, as a cron container does.
+func (s *scan) cronText(text string, n *node, piped bool) {
+	before := s.worst()
+	for line := range strings.SplitSeq(text, "\n") {
+		if c := cronCommand(line); c != "" {
+			s.tentativeShell(c)
+		}
+	}
+	switch {
+	case s.worst() > before || s.tainted(text):
+		s.hit(Persistence, Malicious, n.text, "T1053.003")
+	case piped && !s.cronDaemon:
+		s.hit(Persistence, Suspicious, n.text, "T1053.003")
+	case piped:
+		s.hit(Persistence, Neutral, n.text, "T1053.003")
+	}
+}
+
+// worst is the heaviest class so far.
+func (s *scan) worst() Class {
+	c := Neutral
+	for _, h := range s.hits {
+		c = max(c, h.Class)
+	}
+	return c
+}
+
+// tainted reports whether a text names a temporary or hidden file, or a download.
+func (s *scan) tainted(text string) bool {
+	for w := range strings.FieldsSeq(text) {
+		w = strings.Trim(w, "'\"")
+		if strings.HasPrefix(w, "/proc/") {
+			continue
+		}
+		if isTempPath(w) || isHiddenPath(w) && strings.HasPrefix(w, "/") {
+			return true
+		}
+		if a := s.files[path.Base(w)]; a != nil && (a.downloaded || a.decoded) {
+			return true
+		}
+	}
+	return false
+}
+
+// tentativeShell reads shell text and keeps what is at least suspicious.
+func (s *scan) tentativeShell(text string) {
+	c := newScan()
+	c.bytes, c.nodes, c.blobs, c.depth, c.decodes = s.bytes, s.nodes, s.blobs, s.depth+1, s.decodes
+	if c.depth < maxDepth {
+		c.shell(c.take(text), nil)
+	}
+	r := c.finish()
+	s.bytes, s.nodes, s.blobs = c.bytes, c.nodes, c.blobs
+	for _, h := range r.Hits {
+		if h.Class >= Suspicious {
+			s.hits = append(s.hits, h)
+		}
+	}
+	for _, i := range r.Indicators {
+		s.indicator(i.Kind, i.Value)
+	}
+}
+
+// cronCommand cuts the schedule, and a user name, off a line of a cron table.
+func cronCommand(line string) string {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' {
+		return ""
+	}
+	skip := 5
+	if line[0] == '@' {
+		skip = 1
+	}
+	for range skip {
+		i := strings.IndexAny(line, " \t")
+		if i < 0 {
+			return ""
+		}
+		line = strings.TrimLeft(line[i:], " \t")
+	}
+	if rest, ok := strings.CutPrefix(line, "root "); ok {
+		return rest
+	}
+	return line
+}
+
+// place says what it means to write to a file.
+type place struct {
+	behavior  Behavior
+	class     Class
+	technique string
+}
+
+// placeOf knows the files whose writing gains persistence, privileges or a way out.
+func placeOf(p string) (place, bool) {
+	b := path.Base(p)
+	home := strings.HasPrefix(p, "~") || strings.HasPrefix(p, "$HOME") || strings.HasPrefix(p, "/root/") || strings.HasPrefix(p, "/home/")
+	switch {
+	case b == "authorized_keys" || b == "authorized_keys2":
+		return place{Persistence, Malicious, "T1098.004"}, true
+	case p == "/etc/ld.so.preload":
+		return place{Persistence, Malicious, "T1574.006"}, true
+	case isCronPlace(p):
+		return place{Persistence, Suspicious, "T1053.003"}, true
+	case isOneOf(b, ".bashrc .bash_profile .profile .zshrc .bash_login .bash_logout .zprofile .zshenv .kshrc") && (home || strings.HasPrefix(p, ".")), p == "/etc/profile", p == "/etc/bash.bashrc", p == "/etc/bashrc", p == "/etc/zshrc", p == "/etc/environment",
+		strings.HasPrefix(p, "/etc/profile.d/"):
+		return place{Persistence, Suspicious, "T1546.004"}, true
+	case p == "/etc/rc.local", strings.HasPrefix(p, "/etc/init.d/"), strings.HasPrefix(p, "/etc/update-motd.d/"), strings.HasPrefix(p, "/etc/rc"):
+		return place{Persistence, Malicious, "T1037.004"}, true
+	case strings.HasSuffix(p, ".service") || strings.HasSuffix(p, ".timer"):
+		return place{Persistence, Suspicious, "T1543.002"}, strings.Contains(p, "systemd/")
+	case p == "/etc/passwd" || p == "/etc/shadow":
+		return place{Persistence, Suspicious, "T1136.001"}, true
+	case p == "/etc/sudoers" || strings.HasPrefix(p, "/etc/sudoers.d/"):
+		return place{PrivilegeEscalation, Malicious, "T1548.003"}, true
+	case strings.HasPrefix(p, "/etc/pam.d/"):
+		return place{Persistence, Malicious, "T1556.003"}, true
+	case containsAny(p, "release_agent", "notify_on_release", "/proc/sys/kernel/core_pattern", "uevent_helper", "/proc/1/root/", "sysrq-trigger", "/cgroup.procs", "binfmt_misc/register"):
+		return place{ContainerEscape, Malicious, "T1611"}, true
+	case isDisk(p):
+		return place{Destruction, Malicious, "T1561.001"}, true
+	case isSystemLog(p):
+		return place{LogTampering, Malicious, "T1070.002"}, true
+	case isHistoryFile(p):
+		return place{HistoryDisabled, Suspicious, "T1070.003"}, true
+	case strings.Contains(p, "/sys/kernel/security") || p == "/proc/sys/kernel/randomize_va_space" || strings.HasPrefix(p, "/sys/fs/selinux"):
+		return place{LogTampering, Suspicious, "T1562.001"}, true
+	case path.Ext(b) == ".php" || path.Ext(b) == ".jsp" || path.Ext(b) == ".aspx" || path.Ext(b) == ".jspx":
+		return place{Persistence, Suspicious, "T1505.003"}, containsAny(p, "/var/www", "/html/", "/webapps/", "/htdocs", "/public/")
+	}
+	return place{}, false
+}
+
+func isCronPlace(p string) bool {
+	return strings.HasPrefix(p, "/etc/cron") || strings.HasPrefix(p, "/var/spool/cron") || strings.HasPrefix(p, "/etc/anacrontab")
+}
+
+// writes looks at files the command's output is written to.
+func (s *scan) writes(n *node) {
+	for _, r := range n.redirs {
+		if !strings.HasPrefix(r.op, ">") && !strings.HasPrefix(r.op, "&>") || strings.HasPrefix(r.target, "/dev/null") {
+			continue
+		}
+		s.writesTo(r.target, n, strings.HasSuffix(r.op, ">>"))
+	}
+}
+
+// writesTo weighs the writing of one file.
+func (s *scan) writesTo(p string, n *node, appends bool) {
+	pl, ok := placeOf(p)
+	if !ok {
+		return
+	}
+	text, known := written(n)
+	switch {
+	case isCronPlace(p):
+		s.cronText(text, n, true)
+		return
+	case p == "/etc/passwd" && appends && containsAny(text, ":0:0:", "::0:"):
+		pl.class = Malicious
+	case p == "/etc/passwd" && containsAny(text, "$(id -u)", "$(id", "$USER", "$UID", "`id", "${"):
+		pl.class = Neutral // arbitrary user ids, as OpenShift gives them
+	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && !containsAny(text, "alias", "trap", "PROMPT_COMMAND", "LD_PRELOAD"):
+		pl.class = Neutral // export PATH=... and the like
+	case pl.technique == "T1505.003" && known && !containsAny(text, "$_", "eval", "system", "exec", "Runtime", "base64"):
+		pl.class = Neutral
+	case pl.behavior == LogTampering && appends && n.name != "":
+		pl.class = Neutral
+	}
+	s.hit(pl.behavior, pl.class, pipeText(n), pl.technique)
+}
+
+// readsBad reports whether a text, read as shell, is suspicious.
+func (s *scan) readsBad(text string) bool {
+	before := len(s.hits)
+	s.tentativeShell(text)
+	return len(s.hits) > before
+}
+
+// written is the constant text a command writes.
+func written(n *node) (string, bool) {
+	if t, ok := source(n); ok {
+		return t, true
+	}
+	var parts []string
+	for _, f := range n.from {
+		if t, ok := source(f); ok {
+			parts = append(parts, t)
+		}
+	}
+	return strings.Join(parts, "\n"), len(parts) > 0
+}
+
+// copies looks at files written by tee, cp, mv, dd, install, ln and sed -i.
+func (s *scan) copies(n *node) {
+	words := n.operands("mogts")
+	if len(words) == 0 {
+		return
+	}
+	to := words[len(words)-1]
+	switch n.name {
+	case "tee":
+		for _, w := range words {
+			s.writesTo(w, n, n.short('a'))
+		}
+		return
+	case "dd":
+		for _, w := range words {
+			if v, ok := strings.CutPrefix(w, "of="); ok {
+				s.writesTo(v, n, false)
+			}
+		}
+		return
+	case "ln":
+		if isHistoryFile(to) {
+			s.hit(HistoryDisabled, Suspicious, n.text, "T1070.003")
+		}
+		return
+	case "sed":
+		if !n.short('i') || !isOneOf(to, "/etc/passwd /etc/shadow /etc/sudoers /etc/ld.so.preload /etc/ssh/sshd_config /etc/pam.d/common-auth") && !isSystemLog(to) {
+			return
+		}
+	}
+	if len(words) < 2 && n.name != "sed" {
+		return
+	}
+	if pl, ok := placeOf(to); ok || isCronPlace(to) {
+		if pl.technique == "T1505.003" && !isTempPath(words[0]) {
+			return
+		}
+		s.hit(pl.behavior, pl.class, n.text, pl.technique)
+	}
+}
+
+// track remembers the files that the command makes.
+func (s *scan) track(n *node) {
+	switch n.name {
+	case "tar", "unzip", "gunzip", "bsdtar", "7z":
+		for _, f := range n.from {
+			s.unpacked = s.unpacked || isDownloader(f)
+		}
+		for _, a := range n.args {
+			if f := s.files[path.Base(a)]; f != nil && f.downloaded {
+				s.unpacked = true
+			}
+		}
+	case "mv", "cp", "ln", "install":
+		if w := n.operands("mogts"); len(w) == 2 {
+			if a := s.files[path.Base(w[0])]; a != nil {
+				s.files[path.Base(w[1])] = a
+			}
+		}
+	}
+	if len(s.files) >= maxVars {
+		return
+	}
+	if isDownloader(n) && isOneOf(n.name, "curl wget fetch aria2c axel lwp-download http xh") {
+		if p := outputPath(n, fetchTargets(n)); p != "" && p != "-" && p != "/dev/null" && p != "." && p != "/" {
+			s.files[path.Base(p)] = &artifact{path: p, downloaded: true, origin: n.text}
+		}
+		return
+	}
+	for _, r := range n.redirs {
+		if strings.HasPrefix(r.op, ">") && !strings.HasPrefix(r.target, "/dev/") && !strings.HasSuffix(r.op, "&") {
+			a := s.artifactOf(r.target, n)
+			s.files[path.Base(r.target)] = a
+			s.wrote(a)
+		}
+	}
+	if n.name == "tee" {
+		for _, w := range n.operands("") {
+			s.files[path.Base(w)] = s.artifactOf(w, n)
+		}
+	}
+}
+
+// wrote reads the constant text written to a file: a script by what it does,
+// anything else only for a shell that another program may start from it.
+func (s *scan) wrote(a *artifact) {
+	if a.content == "" || a.decoded {
+		return
+	}
+	if l := compiled(path.Ext(a.path)); l != nil {
+		s.code(l, a.content, &node{text: a.origin}, true)
+	}
+	if mentionsShell(a.content) {
+		s.planted = true
+		s.tentativeShell(a.content)
+	}
+}
+
+// artifactOf describes a file written by a pipeline.
+func (s *scan) artifactOf(p string, n *node) *artifact {
+	a := &artifact{path: p, origin: pipeText(n)}
+	for _, f := range append(n.from[:len(n.from):len(n.from)], n) {
+		a.downloaded = a.downloaded || isDownloader(f) || isNetcat(f.name) || f.name == "cat" && opensSocket(f)
+		a.decoded = a.decoded || isDecoder(f) && f.name != "rev"
+	}
+	if t, ok := s.constOutput(append(n.from[:len(n.from):len(n.from)], n)); ok {
+		a.content = t[:min(len(t), maxValue)]
+		if a.decoded && isProgram(t) {
+			s.keepDecoded(clip(t))
+		}
+	}
+	return a
+}

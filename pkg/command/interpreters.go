@@ -1,0 +1,518 @@
+package command
+
+import (
+	"path"
+	"strings"
+)
+
+// lang describes an interpreter: which options carry code, and the words by
+// which its code is known. Texts are compared without blanks.
+type lang struct {
+	name string
+	// options carry code in the next word.
+	options string
+	// technique of running code in it.
+	technique string
+	connect   []string // opens a connection
+	listen    []string // waits for one
+	dup       []string // puts a connection in the place of the standard streams
+	receive   []string // reads from a connection
+	run       []string // starts a program
+	pty       []string // starts a program on a terminal
+	fetch     []string // gets something over HTTP
+	post      []string // sends something
+	eval      []string // runs text as code
+	decode    []string // decodes text
+	uid       []string // becomes another user
+}
+
+// langs are the interpreters. It is never written.
+var langs = [...]lang{
+	{
+		name: "python", options: "-c", technique: "T1059.006",
+		connect: []string{".connect((", ".connect_ex((", "create_connection(", ".connect("}, listen: []string{".listen("},
+		dup: []string{"dup2("}, receive: []string{"recv(", ".makefile("},
+		run:   []string{"subprocess.", "os.system(", "os.popen(", "Popen(", "os.exec", "commands.getoutput", "os.spawn", "check_output(", "pty.spawn(", "system("},
+		pty:   []string{"pty.spawn("},
+		fetch: []string{"urlopen(", "urlretrieve(", "requests.get(", "httpx.get(", "http.client", "HTTPConnection(", "HTTPSConnection(", "wget.download(", "URLopener(", "requests.request("},
+		post:  []string{"requests.post(", "requests.put(", "httpx.post(", "data=", "smtplib", "ftplib"},
+		eval:  []string{"exec(", "eval(", "compile(", "__import__('os').system", "runpy."}, decode: []string{"b64decode(", "fromhex(", "zlib.decompress(", "marshal.loads(", "unhexlify(", "codecs.decode(", "b32decode(", "a85decode(", "b85decode(", ".decode('base64')", ".decode('hex')", "decodebytes(", "decodestring("},
+		uid: []string{"os.setuid(0", "os.setresuid(0", "os.setgid(0"},
+	},
+	{
+		name: "perl", options: "-e -E -M", technique: "T1059.004",
+		connect: []string{"connect(S", "IO::Socket", "sockaddr_in(", "connect("}, listen: []string{"listen(", "Listen=>", "LocalPort"},
+		dup: []string{">&S", "fdopen", ">&", "->fdopen(", "STDIN->"}, receive: []string{"<$c>", "<$s", "<S>", "recv("},
+		run:   []string{"exec{", "exec(", "exec\"", "exec'", "system", "exec/", "`", "qx", "exec,"},
+		fetch: []string{"LWP::", "HTTP::Tiny", "getstore(", "mirror("}, post: []string{"->post("}, eval: []string{"eval"}, decode: []string{"decode_base64", "unpack", "pack("},
+		uid: []string{"setuid(0", "$<=0", "$>=0", "$<=$>", "setuid"},
+	},
+	{
+		name: "php", options: "-r --run -B", technique: "T1059.004",
+		connect: []string{"fsockopen(", "stream_socket_client(", "socket_connect(", "pfsockopen("}, listen: []string{"socket_listen(", "stream_socket_server("},
+		dup: []string{"<&3", "array(0=>$", "0=>$sock", ">&3"}, receive: []string{"fgets(", "fread(", "socket_read("},
+		run:   []string{"exec(", "shell_exec(", "system(", "passthru(", "popen(", "proc_open(", "`", "pcntl_exec("},
+		fetch: []string{"file_get_contents('http", "file_get_contents(\"http", "curl_exec(", "fopen('http", "fopen(\"http", "copy('http", "copy(\"http"}, post: []string{"CURLOPT_POST", "'method'=>'POST'"},
+		eval: []string{"eval(", "assert(", "create_function(", "include("}, decode: []string{"base64_decode(", "gzinflate(", "gzuncompress(", "str_rot13(", "hex2bin("}, uid: []string{"posix_setuid(0"},
+	},
+	{
+		name: "ruby", options: "-e", technique: "T1059.004",
+		connect: []string{"TCPSocket.new(", "TCPSocket.open(", "Socket.tcp(", "TCPSocket.new"}, listen: []string{"TCPServer.new(", "TCPServer.open("},
+		dup: []string{"<&%d", "reopen(", "to_i"}, receive: []string{".gets", ".read"},
+		run:   []string{"exec", "system", "IO.popen(", "spawn", "`", "%x", "Open3."},
+		fetch: []string{"Net::HTTP", "open-uri", "URI.open("}, post: []string{".post("}, eval: []string{"eval"}, decode: []string{"Base64.decode64", "unpack("}, uid: []string{"Process::Sys.setuid(0", "Process::UID.change"},
+	},
+	{
+		name: "node", options: "-e --eval -p --print -pe", technique: "T1059.007",
+		connect: []string{"net.connect(", ".connect(", "net.Socket(", "createConnection("}, listen: []string{"createServer("},
+		dup: []string{".pipe("}, receive: []string{".on('data'", ".on(\"data\""},
+		run:   []string{"child_process", ".spawn(", ".exec(", "execSync(", "spawnSync(", "execFile"},
+		fetch: []string{"http.get(", "https.get(", "http').get(", "http\").get(", "https').get(", "https\").get(", "http').request(", "http\").request(", "fetch(", "http.request(", "https.request(", "axios.get("}, post: []string{"method:'POST'", "method:\"POST\"", "axios.post("},
+		eval: []string{"eval(", "newFunction(", "vm.runIn"}, decode: []string{"'base64')", "\"base64\")", "atob(", "'hex')"}, uid: []string{"process.setuid(0"},
+	},
+	{
+		name: "lua", options: "-e", technique: "T1059.011",
+		connect: []string{"connect("}, listen: []string{"bind(", "listen("}, dup: nil, receive: []string{":receive("},
+		run:   []string{"os.execute(", "io.popen("},
+		fetch: []string{"socket.http", "http.request("}, eval: []string{"load(", "loadstring("}, decode: []string{"unb64", "base64"},
+	},
+	{
+		name: "awk", options: "-f", technique: "T1059.004",
+		connect: []string{"/inet/tcp/0/", "/inet/udp/0/", "/inet4/tcp/0/"}, listen: []string{"/inet/tcp/"}, dup: nil, receive: []string{"getline"},
+		run: []string{"system(", "|getline", "\"|&getline", "|&getline", "|\""},
+	},
+	{
+		name: "tclsh", options: "", technique: "T1059.004",
+		connect: []string{"socket"}, listen: []string{"socket-server"}, receive: []string{"gets$s"}, run: []string{"exec"},
+	},
+	{
+		name: "java", options: "", technique: "T1059.004",
+		connect: []string{"java.net.Socket("}, run: []string{"Runtime.getRuntime().exec", "ProcessBuilder("}, receive: []string{"getInputStream()"},
+	},
+	{
+		name: "go", technique: "T1059",
+		connect: []string{"net.Dial("}, listen: []string{"net.Listen("}, dup: []string{"Stdin=c", "Stdin=conn"}, run: []string{"exec.Command(", "syscall.Exec("},
+		fetch: []string{"http.Get("},
+	},
+	{
+		name: "c", technique: "T1059",
+		connect: []string{"connect("}, listen: []string{"listen("}, dup: []string{"dup2("}, run: []string{"execve(", "execl(", "system(", "execlp(", "execvp("},
+		uid: []string{"setuid(0", "setresuid(0"},
+	},
+}
+
+// compiled returns the language of a source file that has to be compiled.
+func compiled(ext string) *lang {
+	switch ext {
+	case ".go":
+		return &langs[len(langs)-2]
+	case ".c", ".cc", ".cpp":
+		return &langs[len(langs)-1]
+	}
+	return nil
+}
+
+// language returns the description of an interpreter by its base name.
+func language(name string) *lang {
+	switch name {
+	case "python", "pypy", "python3-config", "ipython":
+		return &langs[0]
+	case "perl":
+		return &langs[1]
+	case "php", "php-cgi", "php-cli":
+		return &langs[2]
+	case "ruby", "irb", "jruby":
+		return &langs[3]
+	case "node", "nodejs", "bun", "deno":
+		return &langs[4]
+	case "lua", "luajit":
+		return &langs[5]
+	case "awk", "gawk", "mawk", "nawk":
+		return &langs[6]
+	case "tclsh", "expect", "wish":
+		return &langs[7]
+	case "jshell", "jrunscript", "jjs", "groovy", "groovysh":
+		return &langs[8]
+	}
+	return nil
+}
+
+// looksLike guesses the language of a script without a shebang.
+func looksLike(text string) *lang {
+	head := strings.TrimSpace(text[:min(len(text), 2048)])
+	switch {
+	case strings.HasPrefix(head, "<?php") || strings.HasPrefix(head, "<?="):
+		return &langs[2]
+	case strings.HasPrefix(head, "import ") && !strings.HasPrefix(head, "import -") || strings.HasPrefix(head, "from ") && strings.Contains(head, " import ") || strings.HasPrefix(head, "exec(") || strings.HasPrefix(head, "__import__") || strings.HasPrefix(head, "def ") || strings.HasPrefix(head, "# -*- coding"):
+		return &langs[0]
+	case strings.HasPrefix(head, "use strict") || strings.HasPrefix(head, "use Socket") || strings.HasPrefix(head, "use IO::") || strings.HasPrefix(head, "use warnings"):
+		return &langs[1]
+	case strings.HasPrefix(head, "const ") || strings.HasPrefix(head, "var ") || strings.HasPrefix(head, "require(") || strings.HasPrefix(head, "(function("):
+		return &langs[4]
+	case strings.HasPrefix(head, "require 'socket'") || strings.HasPrefix(head, "require \"socket\""):
+		return &langs[3]
+	}
+	return nil
+}
+
+// runCode reads the code an interpreter is given: in an option, on standard
+// input, or as a file.
+func (s *scan) runCode(n *node) {
+	l := language(n.name)
+	code := n.codeOf(l)
+	switch {
+	case code != "":
+		s.code(l, code, n, false)
+		for _, f := range n.from {
+			if isDownloader(f) && containsAny(code, "exec(", "eval(", "os.system(") && containsAny(code, "stdin", "STDIN", "input()", "<>") {
+				s.hit(DownloadAndExecute, Malicious, pipeText(n))
+			}
+		}
+	case n.has("-m") && l.name == "python":
+		s.pythonModule(n)
+	case l.name == "awk" || len(n.args) > 0 && isOneOf(n.args[0], "--version -v -V -version --help"):
+	case len(n.args) == 0 || n.args[0] == "-":
+		s.stdinCode(n, l)
+	default:
+		for _, a := range n.args {
+			if !strings.HasPrefix(a, "-") {
+				s.runsFile(a, n)
+				break
+			}
+			if a == "/dev/stdin" {
+				s.stdinCode(n, l)
+			}
+		}
+	}
+	if usesSocket(s, n) && code == "" && len(n.args) == 0 {
+		s.hit(ReverseShell, Malicious, n.text)
+	}
+}
+
+func (s *scan) stdinCode(n *node, l *lang) {
+	switch {
+	case n.hasStdin:
+		s.code(l, s.take(n.stdin), n, true)
+	case len(n.from) > 0:
+		before := len(s.hits)
+		if t, ok := s.constOutput(n.from); ok {
+			s.code(l, s.take(t), n, true)
+			if len(s.hits) == before {
+				return
+			}
+		}
+		s.pipedInto(n)
+	}
+}
+
+// codeOf is the code given in the arguments.
+func (n *node) codeOf(l *lang) string {
+	if l.name == "awk" {
+		if w := n.operands("Fvf"); len(w) > 0 {
+			return w[0]
+		}
+		return ""
+	}
+	var parts []string
+	for i, a := range n.args {
+		if l.options == "" && (a == "-c" || a == "-e" || a == "eval" || a == "exec") && i+1 < len(n.args) {
+			return n.args[i+1]
+		}
+		switch {
+		case a == "--":
+			return strings.Join(parts, "\n")
+		case len(a) < 2 || a[0] != '-':
+			if i == 0 && (a == "eval" || a == "exec") && len(n.args) > 1 {
+				return n.args[1]
+			}
+			continue
+		}
+		for o := range strings.FieldsSeq(l.options) {
+			if o == "-M" {
+				if strings.HasPrefix(a, "-M") {
+					parts = append(parts, a)
+				}
+				continue
+			}
+			if v, ok := strings.CutPrefix(a, o+"="); ok && len(o) > 2 {
+				parts = append(parts, v)
+				continue
+			}
+			letter := len(o) == 2 && a[1] != '-' && len(a) <= 8 && a[len(a)-1] == o[1]
+			if (a == o || letter) && i+1 < len(n.args) {
+				parts = append(parts, n.args[i+1])
+			} else if len(o) == 2 && o != "-c" && strings.HasPrefix(a, o) && len(a) > 8 {
+				parts = append(parts, a[2:])
+			}
+		}
+	}
+	return strings.Join(parts, "\n")
+}
+
+// pythonModule weighs "python -m ...".
+func (s *scan) pythonModule(n *node) {
+	for i, a := range n.args {
+		if a != "-m" || i+1 == len(n.args) {
+			continue
+		}
+		switch m := n.args[i+1]; m {
+		case "http.server", "SimpleHTTPServer", "pyftpdlib", "uploadserver":
+			if n.has("--bind", "-b") || n.has("--directory", "-d") && !n.any(isTempPath) {
+				return
+			}
+			s.hit(LateralTool, Neutral, n.text, "T1048")
+		case "pip":
+			c := *n
+			c.setWords(n.args[i+1:])
+			s.packages(&c)
+		}
+		return
+	}
+}
+
+// squeeze removes blanks, so that features match however code is spaced.
+func squeeze(code string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == '\t' || r == '\n' || r == '\r' {
+			return -1
+		}
+		return r
+	}, code)
+}
+
+// code weighs a program by its features. A whole file needs more than a line does.
+func (s *scan) code(l *lang, code string, n *node, file bool) {
+	s.rawIndicators(code)
+	if n.hasStdin || file {
+		s.embedded(code, n.text)
+	}
+	f := features{l: l, code: squeeze(code), raw: code, long: file && len(code) > 4000}
+	literals := stringLiterals(code, 200)
+	for _, q := range literals {
+		if h, _ := splitHostPort(q); len(q) < 80 && (isIP(h) && strings.Contains(h, ".") || isDomain(h) && !looksLikeFile(h)) {
+			s.hostIndicator(h)
+		}
+	}
+	f.shell = mentionsShell(code) || containsAny(f.code, "'sh'", `"sh"`, "'bash'", `"bash"`, "/bin/sh", "/bin/bash", "cmd.exe")
+	s.overSocket(&f, n)
+	s.spawns(&f, literals, n)
+	s.fetches(&f, n, literals)
+	s.codeSecrets(&f, n, literals)
+}
+
+// features are what a piece of code shows.
+type features struct {
+	l     *lang
+	code  string // without blanks
+	raw   string
+	shell bool // names a shell
+	long  bool // a whole program rather than a line
+}
+
+func (f *features) any(list []string) bool { return containsAny(f.code, list...) }
+
+// overSocket finds shells over connections.
+func (s *scan) overSocket(f *features, n *node) {
+	l := f.l
+	connects, listens := f.any(l.connect), f.any(l.listen)
+	if l.name == "python" && !containsAny(f.code, "socket") {
+		connects, listens = false, false
+	}
+	if l.name == "node" && !containsAny(f.code, "'net'", `"net"`, "net.", "'tls'", `"tls"`) {
+		connects, listens = false, false
+	}
+	if l.name == "lua" && !strings.Contains(f.code, "socket") {
+		connects, listens = false, false
+	}
+	if l.name == "awk" && connects && !strings.Contains(f.code, "/inet/tcp/0/") && !strings.Contains(f.code, "/inet/udp/0/") {
+		connects = false
+	}
+	if l.name == "awk" && listens && !strings.Contains(f.code, "/inet/tcp/0/") {
+		connects = false
+	} else if l.name == "awk" {
+		listens = false
+	}
+	if !connects && !listens {
+		return
+	}
+	runs := f.any(l.run)
+	shell := runs && (f.shell && (!f.long || f.any(l.dup)) || f.any(l.pty)) || f.any(l.dup) && (runs || f.shell) && l.name != "node" || runs && f.any(l.receive) && !f.long
+	if shell && l.name == "node" {
+		shell = runs && (f.shell || f.any(l.dup))
+	}
+	switch {
+	case shell && listens && containsAny(f.code, "accept", "LocalPort", "createServer(", "TCPServer", "Listen=>"):
+		s.hit(BindShell, Malicious, n.text, "T1059.004", l.technique)
+	case shell:
+		s.hit(ReverseShell, Malicious, n.text, "T1059.004", l.technique)
+	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, "port", "connect_ex", "$_", "%d", "+str("):
+		s.hit(PortScan, Suspicious, n.text)
+	case connects && !f.long && len(f.code) < 600:
+		s.hit(HealthCheck, Benign, n.text)
+	}
+}
+
+// spawns reads the commands that the code starts.
+func (s *scan) spawns(f *features, literals []string, n *node) {
+	l := f.l
+	if f.any(l.uid) {
+		s.hit(PrivilegeEscalation, Malicious, n.text, "T1548.001")
+	}
+	if !f.any(l.run) && !f.any(l.pty) {
+		if f.shell && len(f.code) < 400 && containsAny(f.code, "exec", "system", "spawn", "open(", "call(") {
+			s.hit(InteractiveShell, Suspicious, n.text)
+		}
+		return
+	}
+	if f.any(l.pty) || f.shell && !f.long && startsShell(literals, f.code) {
+		s.hit(InteractiveShell, Suspicious, n.text, "T1059.004", l.technique)
+		for _, v := range n.via {
+			if v == "sudo" || v == "doas" {
+				s.hit(PrivilegeEscalation, Suspicious, n.text, "T1548.003")
+			}
+		}
+	}
+	budget := 32
+	for _, q := range literals {
+		if budget == 0 || len(q) < 4 || !strings.ContainsAny(q, " /") {
+			continue
+		}
+		budget--
+		s.tentativeShell(q)
+	}
+	if words := argumentList(f.raw); len(words) > 1 {
+		c := &node{text: n.text}
+		c.setWords(words)
+		s.inner(n, func() { s.visit(c) })
+	}
+}
+
+// startsShell reports whether a string literal is nothing but a shell.
+func startsShell(literals []string, code string) bool {
+	for _, q := range literals {
+		w := strings.Fields(q)
+		if len(w) > 0 && isShell(path.Base(w[0])) && (len(w) == 1 || len(w) == 2 && strings.HasPrefix(w[1], "-") && w[1] != "-c") {
+			return true
+		}
+	}
+	return containsAny(code, "exec/bin/", "exec(/bin/", "system(/bin/")
+}
+
+// argumentList returns the words of the first list literal given to a function
+// that starts programs: subprocess.call(["sh", "-c", "id"]).
+func argumentList(code string) []string {
+	for _, call := range [...]string{"call(", "run(", "Popen(", "check_output(", "check_call(", "spawn(", "execFileSync(", "execvp(", "execv("} {
+		i := strings.Index(code, call)
+		if i < 0 {
+			continue
+		}
+		rest := code[i+len(call):]
+		open := strings.IndexByte(rest, '[')
+		if open < 0 || open > 40 {
+			continue
+		}
+		end := strings.IndexByte(rest[open:], ']')
+		if end < 0 {
+			continue
+		}
+		if words := stringLiterals(rest[open:open+end], 16); len(words) > 1 {
+			return words
+		}
+	}
+	return nil
+}
+
+// fetches weighs code that gets or sends something over the network.
+func (s *scan) fetches(f *features, n *node, literals []string) {
+	l := f.l
+	evals, decodes := f.any(l.eval) && !f.long, f.any(l.decode)
+	if l.name == "python" && evals {
+		evals = containsAny(strings.NewReplacer("execfile(", "exec(", "re.compile(", "", "os.exec", "").Replace(f.code), "exec(", "eval(", "compile(", "__import__(")
+	}
+	if evals && decodes {
+		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
+	} else if decodes && f.any(l.run) && !f.long && l.name != "perl" {
+		s.hit(EncodedPayload, Suspicious, n.text, "T1027.010", "T1140")
+	}
+	if !f.any(l.fetch) && !f.any(l.post) {
+		return
+	}
+	local, remote, local1 := true, false, false
+	for _, u := range findURLs(f.raw, 16) {
+		s.metadata(n, u)
+		switch kindOfHost(u.host) {
+		case loopbackHost, privateHost, unknownHost:
+			local1 = true
+		default:
+			local, remote = false, true
+		}
+	}
+	switch {
+	case f.any(l.fetch) && (evals || f.any(l.run) && !f.long) && (remote || evals):
+		s.hit(DownloadAndExecute, Malicious, n.text, "T1105", l.technique)
+	case local && !f.long && (local1 || len(literals) > 0):
+		s.hit(HealthCheck, Benign, n.text)
+	case f.any(l.fetch) && remote && !f.long:
+		c := Neutral
+		for _, u := range findURLs(f.raw, 8) {
+			if isIP(u.host) && kindOfHost(u.host) == publicHost {
+				c = Suspicious
+			}
+		}
+		for _, q := range literals {
+			if isTempPath(q) {
+				c = Suspicious
+			}
+		}
+		s.hit(Download, c, n.text)
+	}
+	if f.any(l.post) && remote && !f.long && containsAny(f.code, "open(", "os.environ", "process.env", "readFile", "file_get_contents(", "ENV.to", "$_ENV", "getenv()") && containsAny(f.code, "post", "POST", "put(", "data=") {
+		s.hit(Exfiltration, Suspicious, n.text, "T1048")
+	}
+}
+
+// codeSecrets finds files of credentials that the code names.
+func (s *scan) codeSecrets(f *features, n *node, literals []string) {
+	if f.long {
+		return
+	}
+	for _, q := range literals {
+		switch {
+		case strings.HasPrefix(q, "/etc/shadow") || strings.HasPrefix(q, "/proc/") && strings.HasSuffix(q, "/environ"):
+			s.hit(CredentialSearch, Suspicious, n.text, "T1003.008")
+		case strings.HasPrefix(q, "/") && isSensitivePath(q) && !strings.Contains(q, " "):
+			s.hit(CredentialSearch, Suspicious, n.text, secretTechnique(q))
+		case q == "/etc/passwd":
+			s.hit(Recon, Suspicious, n.text, "T1087.001")
+		}
+	}
+	if f.l.name == "awk" && f.any(f.l.run) && mentionsShell(f.raw) {
+		s.hit(InteractiveShell, Suspicious, n.text)
+	}
+}
+
+// stringLiterals returns the quoted strings in code, at most limit.
+func stringLiterals(code string, limit int) []string {
+	var out []string
+	for i := 0; i < len(code) && len(out) < limit; i++ {
+		q := code[i]
+		if q != '"' && q != '\'' && q != '`' {
+			continue
+		}
+		end := i + 1
+		for end < len(code) && code[end] != q {
+			if code[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		if end > len(code) {
+			end = len(code)
+		}
+		if end > i+1 {
+			out = append(out, ansiC(code[i+1:end]))
+		}
+		i = end
+	}
+	return out
+}

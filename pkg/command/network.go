@@ -1,0 +1,379 @@
+package command
+
+import (
+	"path"
+	"strings"
+)
+
+// network weighs commands that talk to other hosts.
+func (s *scan) network(n *node) {
+	switch {
+	case isNetcat(n.name):
+		s.netcat(n)
+	case n.name == "socat":
+		s.socat(n)
+	case isOneOf(n.name, "curl wget http https httpie xh fetch aria2c axel lwp-download lwp-request GET"):
+		s.fetch(n)
+	case n.name == "openssl" && n.has("s_client") && sendsFile(n):
+		s.hit(Exfiltration, Suspicious, n.text, "T1048")
+	case isOneOf(n.name, "dig nslookup host drill ping ping6 resolvectl"):
+		s.lookup(n)
+	case isOneOf(n.name, "ssh autossh scp sftp rsync"):
+		s.remote(n)
+	case isOneOf(n.name, "ftp tftp lftp ncftp ftpget ftpput atftp"):
+		s.hit(Download, Suspicious, n.text)
+	case isShell(n.name):
+		s.streams(n)
+	}
+	for _, a := range n.args {
+		if strings.Contains(a, "://") {
+			for _, u := range findURLs(a, 8) {
+				s.metadata(n, u)
+			}
+		}
+	}
+}
+
+// isDownloader reports whether the command's output comes from the network.
+func isDownloader(n *node) bool {
+	switch n.name {
+	case "curl", "wget", "http", "https", "httpie", "xh", "fetch", "lwp-download", "lwp-request", "GET", "lynx", "links", "w3m", "elinks", "aria2c", "axel", "ftp", "tftp", "lftp":
+		return true
+	case "gsutil":
+		return n.has("cat") || n.has("cp") && n.has("-")
+	case "gcloud":
+		return n.has("storage") && n.has("cat")
+	case "aws":
+		return n.has("s3") && n.has("cp") && n.has("-")
+	case "dig", "host", "nslookup", "drill":
+		return n.argContains("txt", "TXT")
+	case "python", "perl", "ruby", "php", "node":
+		return n.argContains("urllib", "urlopen", "requests.get", "LWP::", "Net::HTTP", "file_get_contents('http", `file_get_contents("http`, "https.get", "http.get", "open-uri", "fetch(")
+	case "busybox":
+		return len(n.args) > 0 && isOneOf(n.args[0], "wget ftpget tftp")
+	case "sh", "bash", "dash", "ash":
+		v := shellArgs(n.args)
+		return v.hasScript && containsAny(v.script+" ", "curl ", "wget ")
+	case "sudo", "timeout", "nohup", "env", "xargs", "torify", "torsocks", "proxychains", "proxychains4", "command", "exec":
+		if w := wrapperOf(n.name); w != nil {
+			c := *n
+			c.binds = nil
+			c.setWords(w.command(n))
+			return c.path != "" && c.name != n.name && isDownloader(&c)
+		}
+	}
+	return false
+}
+
+// fetch weighs curl, wget and their kin.
+func (s *scan) fetch(n *node) {
+	targets := fetchTargets(n)
+	local, public := len(targets) > 0, false
+	for _, u := range targets {
+		k := kindOfHost(u.host)
+		local = local && (k == loopbackHost || k == privateHost || k == unknownHost)
+		public = public || k == publicHost || k == metadataHost
+		s.hostIndicator(u.host)
+		if u.scheme == "" {
+			s.metadata(n, u)
+		}
+	}
+	if n.has("--unix-socket", "--abstract-unix-socket") {
+		if n.argContains("docker.sock", "containerd.sock", "crio.sock", "podman.sock") {
+			s.hit(ContainerEscape, Malicious, n.text)
+		}
+		return
+	}
+	if s.uploads(n, targets) || s.carries(n, targets) {
+		return
+	}
+	if len(targets) == 0 {
+		if n.swept || len(n.operands("")) == 0 {
+			return
+		}
+	}
+	if to := outputPath(n, targets); local && (to == "" || to == "-" || to == "/dev/null" || n.has("--spider")) {
+		s.hit(HealthCheck, Benign, n.text)
+		return
+	}
+	if sendsInline(n) && !public {
+		return
+	}
+	s.hit(Download, s.downloadClass(n, targets), n.text)
+}
+
+// sendsInline: a request with a body written in the command.
+func sendsInline(n *node) bool {
+	return n.has("-d", "--data", "--data-raw", "--json", "--post-data", "--data-urlencode") || n.has("POST", "PUT", "DELETE", "PATCH", "-XPOST", "-XPUT", "-XDELETE")
+}
+
+// fetchTargets are the URLs of a request, also those without a scheme.
+func fetchTargets(n *node) []url {
+	var out []url
+	valued := "oHAdFTuUxXbcCeEKmwrtyYzPD"
+	if n.name == "wget" {
+		valued = "oOaeitTwQPUlADIX"
+	}
+	words := n.operands(valued, "--output", "--header", "--data", "--data-binary", "--data-raw", "--user-agent", "--user", "--request", "--form",
+		"--upload-file", "--max-time", "--connect-timeout", "--retry", "--retry-delay", "--write-out", "--cacert", "--cert", "--key", "--proxy", "--unix-socket",
+		"--resolve", "--socks5-hostname", "--socks5", "--json", "--data-urlencode", "--cookie", "--referer", "--interface", "--config", "--retry-max-time", "--post-file", "--output-dir")
+	words = append(words, n.opt("--url")...)
+	for _, w := range words {
+		w = strings.Trim(w, "'\"<>")
+		if u, ok := parseURL(w); ok {
+			out = append(out, u)
+			continue
+		}
+		host := w
+		if i := strings.IndexAny(w, "/?"); i >= 0 {
+			host = w[:i]
+		}
+		h, p := splitHostPort(host)
+		if isIP(h) || isDomain(h) || h == "localhost" || isMetadataHost(h) || strings.HasPrefix(h, "$") || p != "" && strings.Trim(p, "0123456789$") == "" {
+			out = append(out, url{raw: w, host: h, port: p, path: w[len(host):]})
+		}
+	}
+	return out
+}
+
+// downloadClass weighs where from and where to.
+func (s *scan) downloadClass(n *node, targets []url) Class {
+	to := outputPath(n, targets)
+	if isTempPath(to) || isHiddenPath(to) {
+		return Suspicious
+	}
+	for _, d := range n.opt("-P", "--directory-prefix", "--output-dir") {
+		if isTempPath(d+"/x") && n.name == "wget" || isHiddenPath(d) {
+			return Suspicious
+		}
+	}
+	if n.has("--socks5-hostname", "--socks5") || isOneOf("torsocks", strings.Join(n.via, " ")) {
+		return Suspicious
+	}
+	for _, u := range targets {
+		if kindOfHost(u.host) == publicHost && (isIP(u.host) || strings.HasSuffix(u.host, ".onion")) {
+			return Suspicious
+		}
+		switch strings.ToLower(path.Ext(strings.SplitN(u.path, "?", 2)[0])) {
+		case ".sh", ".py", ".pl", ".elf", ".php":
+			if to == "-" || u.scheme != "https" || u.port != "" {
+				return Suspicious
+			}
+		}
+	}
+	return Neutral
+}
+
+// outputPath is the file a download is written to, or "".
+func outputPath(n *node, targets []url) string {
+	opts := []string{"-o", "--output"}
+	if n.name == "wget" {
+		opts = []string{"-O", "--output-document"}
+	}
+	for _, o := range n.opt(opts...) {
+		return o
+	}
+	for _, r := range n.redirs {
+		if strings.HasPrefix(r.op, ">") && (r.fd == "" || r.fd == "1") && !strings.HasPrefix(r.target, "/dev/null") && !strings.HasSuffix(r.op, "&") {
+			return r.target
+		}
+	}
+	if (n.name == "wget" || n.short('O') || n.has("--remote-name")) && len(targets) > 0 {
+		return path.Base(strings.SplitN(targets[0].path, "?", 2)[0])
+	}
+	if n.name == "aria2c" || n.name == "axel" || n.name == "lwp-download" {
+		if len(targets) > 0 {
+			return path.Base(targets[0].path)
+		}
+	}
+	for _, t := range n.to {
+		if t.name == "tee" || t.name == "dd" {
+			for _, a := range t.args {
+				if !strings.HasPrefix(a, "-") {
+					return strings.TrimPrefix(a, "of=")
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// uploads weighs files given to the body of a request.
+func (s *scan) uploads(n *node, targets []url) bool {
+	var files []string
+	for _, v := range n.opt("-T", "--upload-file", "--post-file", "--body-file") {
+		files = append(files, v)
+	}
+	for _, v := range n.opt("-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json", "-F", "--form") {
+		if i := strings.IndexByte(v, '@'); i >= 0 && (i == 0 || v[i-1] == '=') {
+			files = append(files, strings.SplitN(v[i+1:], ";", 2)[0])
+		}
+	}
+	if len(files) == 0 || n.name == "wget" && !n.has("--post-file", "--body-file") {
+		return false
+	}
+	c := Neutral
+	for _, f := range files {
+		c = max(c, s.uploadClass(n, f, targets))
+	}
+	s.hit(Exfiltration, c, pipeText(n), "T1048")
+	return c > Neutral
+}
+
+// uploadClass weighs one uploaded file by what it is, and where it goes.
+func (s *scan) uploadClass(n *node, file string, targets []url) Class {
+	if file == "-" || file == "." || file == "/dev/stdin" {
+		if sendsSecret(n) {
+			return Malicious
+		}
+	} else if isSecretFile(file) || isSensitivePath(file) {
+		return Malicious
+	}
+	public, ip := false, false
+	for _, u := range targets {
+		k := kindOfHost(u.host)
+		public = public || k == publicHost
+		ip = ip || k == publicHost && isIP(u.host)
+	}
+	switch {
+	case ip:
+		return Malicious
+	case !public, n.has("-u", "--user", "--netrc", "-n", "--cert", "-E") || n.argContains("uthorization:", "Token:", "token:", "api-key:", "Api-Key:", "apikey", "X-API", "api_key", "token="):
+		return Neutral
+	case !strings.HasPrefix(file, "/") && isOneOf(path.Ext(file), ".json .xml .yml .yaml .txt .html .info"):
+		return Neutral
+	}
+	return Suspicious
+}
+
+// sendsSecret reports whether the commands before n read secrets or look around.
+func sendsSecret(n *node) bool {
+	for _, f := range n.from {
+		if isReconTool(f.name) && collects(f) && !isOneOf(f.name, "uname hostname") {
+			return true
+		}
+		for _, a := range f.args {
+			if isSensitivePath(a) || isSecretFile(a) {
+				return true
+			}
+		}
+	}
+	for _, r := range n.redirs {
+		if r.op == "<" && (isSensitivePath(r.target) || isSecretFile(r.target)) {
+			return true
+		}
+	}
+	return false
+}
+
+// carries: the output of a command that looks around or reads files stands in
+// a URL, a body or a host name.
+func (s *scan) carries(n *node, targets []url) bool {
+	for _, u := range targets {
+		if k := kindOfHost(u.host); k == loopbackHost || k == metadataHost {
+			return false
+		}
+	}
+	for _, sb := range n.subs {
+		if sb.word == 0 {
+			continue
+		}
+		for _, in := range sb.nodes {
+			if !leaks(in) {
+				continue
+			}
+			s.hit(Exfiltration, Malicious, n.text, "T1048")
+			return true
+		}
+	}
+	return false
+}
+
+// leaks: output that says who and where one is, or holds a file's contents.
+func leaks(n *node) bool {
+	switch n.name {
+	case "whoami", "id", "env", "printenv", "ifconfig", "ls", "ps", "w", "netstat", "ss", "set":
+		return n.name != "id" && n.name != "printenv" || len(n.args) == 0
+	case "base64", "xxd", "od", "tar", "hexdump":
+		return !isDecoder(n)
+	case "uname":
+		return n.short('a')
+	case "cat", "head", "tail", "grep", "awk", "sed":
+		return n.any(func(a string) bool { return isSensitivePath(a) || isSecretFile(a) })
+	}
+	return false
+}
+
+// lookup weighs name lookups and pings that carry data.
+func (s *scan) lookup(n *node) {
+	if s.carries(n, nil) || n.name == "ping" && n.has("-p") && n.argContains("$") {
+		s.hit(Exfiltration, Malicious, n.text, "T1048.003")
+		return
+	}
+	if n.swept {
+		if strings.HasPrefix(n.name, "ping") && n.argContains("$") {
+			s.hit(PortScan, Suspicious, n.text)
+		} else if n.argContains("$") {
+			s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
+		}
+	}
+}
+
+// metadata weighs what is asked of a metadata server.
+func (s *scan) metadata(n *node, u url) {
+	if !isMetadataHost(strings.ToLower(u.host)) {
+		return
+	}
+	p := strings.ToLower(u.path)
+	switch {
+	case containsAny(p, "/token", "security-credentials", "oauth2", "/credentials", "kube-env", "ssh-keys", "sshkeys"):
+		s.hit(MetadataTokenAccess, Malicious, n.text)
+	case containsAny(p, "/identity", "recursive=true", "user-data", "/attributes/", "alt=text", "service-accounts"):
+		s.hit(MetadataTokenAccess, Suspicious, n.text)
+	case containsAny(p, "project-id", "project_id", "numeric-project-id", "/zone", "/region", "/hostname", "instance-id", "instance/id", "local-ipv4", "public-ipv4",
+		"/ip", "placement", "instance/name", "machine-type", "instance-type", "cluster-name", "cluster-location", "preempted", "instance-action", "maintenance", "api/token-ttl", "latest/dynamic"):
+		s.recon = append(s.recon, "metadata")
+		s.recTx = append(s.recTx, n.text)
+	default:
+		s.hit(MetadataTokenAccess, Suspicious, n.text)
+	}
+}
+
+// remote weighs ssh, scp, sftp and rsync.
+func (s *scan) remote(n *node) {
+	words := n.operands("bcDEeFIiJLlmOopQRSWwPB", "--rsh", "--exclude", "--password-file")
+	far := ""
+	for _, w := range words {
+		host, _, isRemote := strings.Cut(w, ":")
+		if i := strings.IndexByte(host, '@'); i >= 0 {
+			host = host[i+1:]
+			isRemote = true
+		}
+		if isRemote || n.name == "ssh" || n.name == "autossh" || n.name == "sftp" {
+			far = host
+			break
+		}
+	}
+	if far == "" || strings.HasPrefix(n.line(), "ssh -V") {
+		return
+	}
+	c := Neutral
+	switch {
+	case n.name != "rsync" && (n.short('R') || n.short('D') || n.short('w') && n.name == "ssh") && !n.has("-Rf"):
+		c = Suspicious
+	case n.argContains("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"):
+		c = Suspicious
+	case n.any(func(a string) bool { return isSecretFile(a) && !strings.Contains(a, "/.ssh/") || a == "/etc/passwd" }):
+		c = Suspicious
+	case kindOfHost(far) == publicHost && isIP(far):
+		c = Suspicious
+	case len(n.via) > 0 && n.via[len(n.via)-1] == "sshpass" || n.swept:
+		c = Suspicious
+	case n.any(isTempPath):
+		c = Suspicious
+	}
+	if strings.Contains(far, "git") && n.has("-T") {
+		c = Neutral
+	}
+	s.hit(LateralTool, c, n.text, "T1021.004")
+}

@@ -1,0 +1,488 @@
+package command
+
+import (
+	"path"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// node is one simple command as it would run, after expansion of constants.
+type node struct {
+	// name is the base name of the command, without version: "python3.11" is "python".
+	name string
+	// path is the first word as expanded, "/usr/bin/python3.11".
+	path string
+	args []string
+	// text is the source of the command.
+	text  string
+	binds []binding
+	// redirs includes those of enclosing blocks.
+	redirs []redir
+	// stdin is constant input: a here-document, a here-string.
+	stdin    string
+	hasStdin bool
+	// from and to are the commands before and behind it in its pipeline.
+	from, to []*node
+	// subs are the commands in the substitutions of its words.
+	subs []sub
+	// via are the names of the wrappers it was taken out of: sudo, timeout.
+	via []string
+	// swept is true when it uses the variable of a loop over many items.
+	swept bool
+	// inTest is true in the condition of an if, while or until.
+	inTest bool
+	// captured is the number of command substitutions around it.
+	captured int
+	// wrapped is true for the command of "find -exec" and the like.
+	wrapped bool
+}
+
+type binding struct{ name, value string }
+
+type redir struct{ fd, op, target string }
+
+// sub is the content of one substitution; word 0 is the command name.
+type sub struct {
+	word  int
+	kind  substKind
+	nodes []*node
+}
+
+// walker reads one shell text into nodes, in order.
+type walker struct {
+	s     *scan
+	src   string
+	nodes []*node
+	ctx   walkContext
+	exp   expander
+	// subs collects the substitutions of the command at hand.
+	subs []sub
+	word int
+}
+
+type walkContext struct {
+	redirs   []redir
+	inTest   bool
+	captured int
+	depth    int
+}
+
+// maxWalk bounds the recursion into compound commands.
+const maxWalk = 200
+
+// parseShell parses text as bash, then as POSIX shell.
+func parseShell(text string) (*syntax.File, bool) {
+	if nestingTooDeep(text) {
+		return nil, false
+	}
+	for _, lang := range [...]syntax.LangVariant{syntax.LangBash, syntax.LangPOSIX} {
+		f, err := syntax.NewParser(syntax.Variant(lang), syntax.RecoverErrors(8)).Parse(strings.NewReader(text), "")
+		if err == nil {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// maxNesting bounds what the recursive-descent parser is given.
+const maxNesting = 120
+
+// nestingTooDeep counts openers and closers whatever their quoting, and so
+// errs towards refusing: what is refused is read by words.
+func nestingTooDeep(text string) bool {
+	depth, prefix, ticks := 0, 0, 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '(', '{', '[':
+			depth++
+		case ')', '}', ']':
+			depth = max(0, depth-1)
+		case '`':
+			if ticks++; i > 0 && text[i-1] == '\\' && ticks > 64 {
+				return true
+			}
+		case '!', '-', '~', '+':
+			if prefix++; prefix > 1000 {
+				return true
+			}
+			continue
+		default:
+			if c >= 'a' && c <= 'z' && (i == 0 || !isWordByte(text[i-1])) {
+				depth = max(0, depth+keywordStep(text[i:]))
+			}
+			if c != ' ' {
+				prefix = 0
+			}
+		}
+		if depth > maxNesting {
+			return true
+		}
+	}
+	return false
+}
+
+// keywordStep is +1 where a compound command begins, -1 where one ends.
+func keywordStep(s string) int {
+	n := 0
+	for n < len(s) && n < 9 && s[n] >= 'a' && s[n] <= 'z' {
+		n++
+	}
+	switch s[:n] {
+	case "if", "while", "until", "for", "case", "select", "time", "coproc", "function":
+		return 1
+	case "fi", "done", "esac":
+		return -1
+	}
+	return 0
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func (w *walker) stmts(list []*syntax.Stmt) []*node {
+	from := len(w.nodes)
+	for _, st := range list {
+		w.stmt(st)
+	}
+	return w.nodes[from:len(w.nodes):len(w.nodes)]
+}
+
+// stmt reads one statement and returns the simple commands in it.
+func (w *walker) stmt(st *syntax.Stmt) []*node {
+	if st == nil || w.ctx.depth > maxWalk || w.s.nodes <= 0 {
+		w.s.truncated = w.s.truncated || w.s.nodes <= 0
+		return nil
+	}
+	saved := w.ctx
+	defer func() { w.ctx = saved }()
+	w.ctx.depth++
+	from := len(w.nodes)
+	w.exp.swept = false
+	own, stdin, has := w.redirections(st.Redirs)
+	if call, ok := st.Cmd.(*syntax.CallExpr); ok || st.Cmd == nil {
+		w.call(st, call, own, stdin, has)
+		return w.nodes[from:len(w.nodes):len(w.nodes)]
+	}
+	w.ctx.redirs = append(w.ctx.redirs[:len(w.ctx.redirs):len(w.ctx.redirs)], own...)
+	w.compound(st.Cmd)
+	out := w.nodes[from:len(w.nodes):len(w.nodes)]
+	if has && len(out) > 0 && !out[0].hasStdin {
+		out[0].stdin, out[0].hasStdin = stdin, true
+	}
+	return out
+}
+
+func (w *walker) compound(c syntax.Command) {
+	switch c := c.(type) {
+	case *syntax.BinaryCmd:
+		w.binary(c)
+	case *syntax.Block:
+		w.stmts(c.Stmts)
+	case *syntax.Subshell:
+		w.stmts(c.Stmts)
+	case *syntax.IfClause:
+		for i := c; i != nil; i = i.Else {
+			w.test(i.Cond)
+			w.stmts(i.Then)
+		}
+	case *syntax.WhileClause:
+		w.test(c.Cond)
+		w.stmts(c.Do)
+	case *syntax.ForClause:
+		w.loop(c)
+	case *syntax.CaseClause:
+		w.exp.text(c.Word)
+		for _, i := range c.Items {
+			w.stmts(i.Stmts)
+		}
+	case *syntax.FuncDecl:
+		w.function(c)
+	case *syntax.TimeClause:
+		w.stmt(c.Stmt)
+	case *syntax.CoprocClause:
+		w.stmt(c.Stmt)
+	case *syntax.DeclClause:
+		for _, a := range c.Args {
+			w.assign(a)
+		}
+		w.attachSubs(nil)
+	default: // tests and arithmetic: only the commands substituted in them
+		w.inner(c)
+	}
+}
+
+func (w *walker) test(list []*syntax.Stmt) {
+	w.ctx.inTest = true
+	w.stmts(list)
+	w.ctx.inTest = false
+}
+
+// inner reads the substitutions anywhere below a node.
+func (w *walker) inner(n syntax.Node) {
+	syntax.Walk(n, func(x syntax.Node) bool {
+		switch x := x.(type) {
+		case *syntax.CmdSubst:
+			w.substitution(x.Stmts, cmdSubst)
+			return false
+		case *syntax.ProcSubst:
+			w.substitution(x.Stmts, procSubst)
+			return false
+		}
+		return true
+	})
+	w.subs = nil
+}
+
+func (w *walker) binary(c *syntax.BinaryCmd) {
+	if c.Op != syntax.Pipe && c.Op != syntax.PipeAll {
+		w.stmt(c.X)
+		w.stmt(c.Y)
+		return
+	}
+	left := w.stmt(c.X)
+	right := w.stmt(c.Y)
+	link(left, right, w.ctx.captured)
+}
+
+// maxPipe bounds how many commands of a pipeline know each other.
+const maxPipe = 24
+
+// link makes the commands of two neighbours in a pipeline, at the same level
+// of substitution, know each other.
+func link(left, right []*node, level int) {
+	var l, r []*node
+	for _, n := range left[max(0, len(left)-maxPipe):] {
+		if n.captured == level {
+			l = append(l, n)
+		}
+	}
+	for _, n := range right[:min(len(right), maxPipe)] {
+		if n.captured == level {
+			r = append(r, n)
+			n.from = append(n.from, l...)
+		}
+	}
+	for _, n := range l {
+		n.to = append(n.to, r...)
+	}
+}
+
+func (w *walker) loop(c *syntax.ForClause) {
+	switch l := c.Loop.(type) {
+	case *syntax.CStyleLoop:
+		w.sweep(l)
+	case *syntax.WordIter:
+		var items []string
+		for _, i := range l.Items {
+			items = append(items, w.exp.fields(i)...)
+		}
+		w.attachSubs(nil)
+		n := len(items)
+		for _, i := range items {
+			if strings.Contains(i, "..") || strings.HasPrefix(i, "$(seq") || strings.HasPrefix(i, "`seq") {
+				n = 100
+			}
+		}
+		if n == 1 && strings.Contains(items[0], "$(") {
+			n = manyItems
+		}
+		if l.Name != nil {
+			w.s.loops[l.Name.Value] = n
+			if n > 0 && n < manyItems && !strings.Contains(items[0], "$") {
+				w.s.setVar(l.Name.Value, items[0])
+			} else {
+				delete(w.s.vars, l.Name.Value)
+			}
+		}
+	}
+	w.stmts(c.Do)
+}
+
+// sweep marks the variables of a C-style loop.
+func (w *walker) sweep(l *syntax.CStyleLoop) {
+	if l.Init == nil {
+		return
+	}
+	syntax.Walk(l.Init, func(x syntax.Node) bool {
+		if lit, ok := x.(*syntax.Lit); ok && syntax.ValidName(lit.Value) {
+			w.s.loops[lit.Value] = 100
+			delete(w.s.vars, lit.Value)
+		}
+		return true
+	})
+}
+
+// function reads the body of a function, and knows a fork bomb when it sees one.
+func (w *walker) function(c *syntax.FuncDecl) {
+	if c.Name != nil && w.forkBomb(c) {
+		w.s.hit(Destruction, Malicious, sourceOf(w.src, c), "T1499")
+		return
+	}
+	w.stmt(c.Body)
+}
+
+// forkBomb: a function that calls itself twice in a pipeline, in the background.
+func (w *walker) forkBomb(c *syntax.FuncDecl) bool {
+	calls, background := 0, false
+	syntax.Walk(c.Body, func(x syntax.Node) bool {
+		switch x := x.(type) {
+		case *syntax.CallExpr:
+			if len(x.Args) == 1 && x.Args[0].Lit() == c.Name.Value {
+				calls++
+			}
+		case *syntax.Stmt:
+			background = background || x.Background
+		}
+		return true
+	})
+	return calls >= 2 && background
+}
+
+func (w *walker) redirections(list []*syntax.Redirect) (out []redir, stdin string, has bool) {
+	for _, r := range list {
+		fd := ""
+		if r.N != nil {
+			fd = r.N.Value
+		}
+		switch r.Op {
+		case syntax.Hdoc, syntax.DashHdoc:
+			stdin, has = w.exp.text(r.Hdoc), true
+		case syntax.WordHdoc:
+			stdin, has = w.exp.text(r.Word), true
+		default:
+			out = append(out, redir{fd: fd, op: r.Op.String(), target: w.exp.text(r.Word)})
+		}
+	}
+	return out, stdin, has
+}
+
+// call reads a simple command: assignments, words and redirections.
+func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin string, has bool) {
+	n := &node{
+		text: sourceOf(w.src, st), stdin: stdin, hasStdin: has,
+		inTest: w.ctx.inTest, captured: w.ctx.captured,
+		redirs: append(w.ctx.redirs[:len(w.ctx.redirs):len(w.ctx.redirs)], own...),
+	}
+	if call != nil {
+		for _, a := range call.Assigns {
+			if v, ok := w.assign(a); ok && len(call.Args) > 0 {
+				n.binds = append(n.binds, binding{a.Name.Value, v})
+			}
+		}
+		var words []string
+		for i, a := range call.Args {
+			w.word = i
+			words = append(words, w.exp.fields(a)...)
+		}
+		n.setWords(words)
+	}
+	n.swept = w.exp.swept
+	w.attachSubs(n)
+	w.s.nodes--
+	w.nodes = append(w.nodes, n)
+	w.s.forget(n)
+}
+
+func (n *node) setWords(words []string) {
+	if len(words) == 0 {
+		n.name, n.path, n.args = "", "", nil
+		return
+	}
+	n.path, n.args = words[0], words[1:]
+	n.name = baseName(n.path)
+}
+
+// baseName is the command's name without directory, version or login dash:
+// "/usr/bin/python3.11" is "python", "-bash" is "bash".
+func baseName(p string) string {
+	if isGlob(p) {
+		p = resolveGlob(p)
+	}
+	b := strings.TrimPrefix(path.Base(p), "-")
+	if i := strings.IndexByte(b, '$'); i >= 0 && b != "$SHELL" && b != "$BASH" {
+		if s := stripParams(b); knownCommand(s) {
+			return s
+		}
+		return b
+	}
+	switch b {
+	case "$SHELL":
+		return "sh"
+	case "$BASH":
+		return "bash"
+	}
+	for _, lang := range [...]string{"python", "pypy", "perl", "ruby", "php", "lua", "node", "pip", "gcc", "g++", "clang", "java", "luajit", "tclsh"} {
+		if rest, ok := strings.CutPrefix(b, lang); ok && strings.Trim(rest, "0123456789.-") == "" {
+			return lang
+		}
+	}
+	return b
+}
+
+// stripParams removes "$name" from a word broken up with unset variables.
+func stripParams(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '$' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if end := strings.IndexByte(s[i:], '}'); end > 0 && i+1 < len(s) && s[i+1] == '{' {
+			i += end
+			continue
+		}
+		for i+1 < len(s) && isWordByte(s[i+1]) {
+			i++
+		}
+	}
+	return b.String()
+}
+
+// assign records a constant assignment and returns its value.
+func (w *walker) assign(a *syntax.Assign) (string, bool) {
+	if a == nil || a.Name == nil || a.Naked {
+		if a != nil && a.Value != nil {
+			w.exp.text(a.Value)
+		}
+		return "", false
+	}
+	if a.Array != nil {
+		for _, el := range a.Array.Elems {
+			w.exp.text(el.Value)
+		}
+		return "", false
+	}
+	v := w.exp.text(a.Value)
+	if a.Append {
+		v = w.s.vars[a.Name.Value] + v
+	}
+	w.s.setVar(a.Name.Value, v)
+	w.s.assigned(w, a.Name.Value, v, sourceOf(w.src, a))
+	return v, true
+}
+
+// attachSubs hands the substitutions seen since the last call to a node.
+func (w *walker) attachSubs(n *node) {
+	if n != nil {
+		n.subs = w.subs
+	}
+	w.subs = nil
+}
+
+// substitution reads the commands inside $(...) or <(...).
+func (w *walker) substitution(list []*syntax.Stmt, kind substKind) (string, bool) {
+	saved, subs, word, swept := w.ctx, w.subs, w.word, w.exp.swept
+	w.subs = nil
+	w.ctx.captured++
+	w.ctx.redirs = nil
+	nodes := w.stmts(list)
+	w.ctx, w.word = saved, word
+	w.exp.swept = w.exp.swept || swept
+	w.subs = append(subs, sub{word: word, kind: kind, nodes: nodes})
+	if kind == procSubst {
+		return "", false
+	}
+	return w.s.constOutput(nodes)
+}

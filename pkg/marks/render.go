@@ -1,0 +1,261 @@
+package marks
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/scc-enricher/scc-enricher/pkg/record"
+	"github.com/scc-enricher/scc-enricher/pkg/redact"
+)
+
+// The longest values, in characters. Lists are cut between their elements.
+const (
+	maxSummary    = 600
+	maxCommand    = 1000
+	maxLong       = 2000
+	maxList       = 1000
+	maxShort      = 512
+	maxIndicators = 20
+	// between stands between lines in a mark of several lines.
+	between = " ⏎ "
+)
+
+// Render makes the marks of a record: all that have something to say, under
+// the prefix in lower case. The same record gives the same marks.
+func Render(r *record.Record, prefix string) Set {
+	v := map[string]string{}
+	put := func(name, value string, max int) {
+		if value = redact.Clean(value, min(max, MaxValue)); value != "" {
+			v[name] = value
+		}
+	}
+	state(r, put)
+	conclusion(r, put)
+	process(r, put)
+	workload(r, put)
+	surroundings(r, put)
+	related(r, put)
+
+	out := Set{Values: make(map[string]string, len(v)+1), Digest: digest(v)}
+	v["digest"] = out.Digest
+	for name, value := range v {
+		out.Values[lower(prefix)+name] = value
+	}
+	return out
+}
+
+type putter func(name, value string, max int)
+
+// state says what was done, when, and how far it got.
+func state(r *record.Record, put putter) {
+	put("schema", Schema, maxShort)
+	put("status", r.Status, maxShort)
+	var sources []string
+	for _, s := range r.Sources {
+		sources = append(sources, s.Name+"="+s.State)
+	}
+	put("sources", list(sources, ",", maxList), maxList)
+	if !r.Finding.EventTime.IsZero() {
+		put("event_time", r.Finding.EventTime.UTC().Format(EventTimeLayout), maxShort)
+	}
+	put("time", r.Time.UTC().Format(time.RFC3339), maxShort)
+}
+
+func conclusion(r *record.Record, put putter) {
+	a := &r.Assessment
+	put("verdict", a.Verdict, maxShort)
+	put("score", fmt.Sprintf("%03d", within(a.Score)), maxShort)
+	put("own_score", fmt.Sprintf("%03d", within(a.OwnScore)), maxShort)
+	put("priority", a.Priority, maxShort)
+	put("summary", a.Summary, maxSummary)
+	put("next_action", a.NextAction, maxShort)
+
+	reasons := slices.Clone(a.Reasons)
+	slices.SortStableFunc(reasons, func(x, y record.Reason) int { return cmp.Compare(size(y.Points), size(x.Points)) })
+	var words []string
+	for _, x := range reasons {
+		if x.Points != 0 {
+			words = append(words, fmt.Sprintf("%s(%+d)", element(x.ID), x.Points))
+		}
+	}
+	put("reasons", list(words, ",", maxList), maxList)
+	put("plan", list(steps(r.Plan), between, maxLong), maxLong)
+}
+
+// steps are the steps of the plan, numbered, each on one line.
+func steps(plan []record.Step) []string {
+	var out []string
+	for i, s := range plan {
+		line := fmt.Sprintf("%d. %s", i+1, s.Title)
+		if s.Command != "" {
+			line += ": " + strings.ReplaceAll(s.Command, "\\\n", " ")
+		}
+		out = append(out, redact.Clean(line, maxLong))
+	}
+	return out
+}
+
+func process(r *record.Record, put putter) {
+	if p := r.Process; p != nil {
+		put("process", ending(p.Tree, " > ", maxShort), maxShort)
+		put("command", p.Command, maxCommand)
+	}
+	var names []string
+	for _, b := range r.Behaviors {
+		names = append(names, b.Name)
+	}
+	put("behaviors", list(names, ",", maxList), maxList)
+	put("tactics", list(ids(r.Attack.Tactics), ",", maxList), maxList)
+	put("techniques", list(ids(r.Attack.Techniques), ",", maxList), maxList)
+	var values []string
+	for _, i := range r.Indicators {
+		if i.Kind != "path" && i.Kind != "wallet" && len(values) < maxIndicators {
+			values = append(values, i.Value)
+		}
+	}
+	put("indicators", list(values, ",", maxLong), maxLong)
+}
+
+func ids(entries []record.Entry) []string {
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.ID)
+	}
+	return out
+}
+
+func workload(r *record.Record, put putter) {
+	w := &r.Workload
+	put("workload", w.Key, maxShort)
+	put("revision", cmp.Or(w.Revision, w.Execution), maxShort)
+	put("container", w.Container, maxShort)
+	put("image", w.Image, maxShort)
+	put("service_account", w.ServiceAccount, maxShort)
+	put("exposure", r.Assessment.Exposure, maxShort)
+	put("config_risks", list(r.Assessment.ConfigRisks, ",", maxList), maxList)
+	if r.LastDeploy != nil {
+		put("last_deploy", r.LastDeploy.String(), maxShort)
+	}
+}
+
+// surroundings are the logs and the reputation.
+func surroundings(r *record.Record, put putter) {
+	if l := r.Logs; l != nil {
+		var signals []string
+		for _, s := range l.Signals {
+			signals = append(signals, fmt.Sprintf("%s(%d)", element(s.Kind), s.Count))
+		}
+		put("log_signals", list(signals, ",", maxList), maxList)
+		put("log_excerpt", list(l.Excerpt, between, maxLong), maxLong)
+		if utf8.RuneCountInString(l.URL) <= maxLong { // half a link is none
+			put("logs_url", l.URL, maxLong)
+		}
+	}
+	if worst, unanswered := reputation(r.Reputations); worst != nil {
+		put("vt", verdict(worst, unanswered, len(r.Reputations)), maxShort)
+		put("vt_url", worst.URL, maxList)
+	}
+}
+
+// reputation picks the answer that says most, and counts what was not
+// answered. An unknown file says more than a clean one.
+func reputation(all []record.Reputation) (worst *record.Reputation, unanswered int) {
+	rank := func(r *record.Reputation) int {
+		return slices.Index([]string{"clean", "not_found", "suspicious", "malicious"}, r.Verdict)
+	}
+	for i := range all {
+		r := &all[i]
+		switch {
+		case rank(r) < 0:
+			unanswered++
+		case worst == nil || rank(r) > rank(worst) || rank(r) == rank(worst) && r.Malicious+r.Suspicious > worst.Malicious+worst.Suspicious:
+			worst = r
+		}
+	}
+	return worst, unanswered
+}
+
+// verdict says a reputation in words. What was not checked is said wherever it
+// could be taken for clean.
+func verdict(r *record.Reputation, unanswered, total int) string {
+	s := r.Verdict
+	switch {
+	case s == "not_found":
+	case s == "suspicious":
+		s += fmt.Sprintf(" %d/%d", r.Malicious+r.Suspicious, r.Engines)
+	default:
+		s += fmt.Sprintf(" %d/%d", r.Malicious, r.Engines)
+	}
+	if r.Label != "" && s != "not_found" {
+		s += " " + r.Label
+	}
+	if unanswered > 0 && (r.Verdict == "clean" || r.Verdict == "not_found") {
+		s += fmt.Sprintf(", %d of %d not checked", unanswered, total)
+	}
+	return s
+}
+
+// related are the marks of an incident; a finding that stands alone has none.
+func related(r *record.Record, put putter) {
+	i := r.Incident
+	if i == nil {
+		return
+	}
+	put("incident", i.ID, maxShort)
+	put("related_count", strconv.Itoa(i.RelatedCount), maxShort)
+	var categories []string
+	for _, c := range i.Categories {
+		categories = append(categories, fmt.Sprintf("%s(%d)", element(c.Name), c.Count))
+	}
+	put("related", list(categories, ",", maxList), maxList)
+	put("incident_start", i.Start.UTC().Format(time.RFC3339Nano), maxShort)
+	put("incident_end", i.End.UTC().Format(time.RFC3339Nano), maxShort)
+}
+
+// list joins the elements that fit into max characters, each whole and
+// without the separator inside. If not even the first fits, it is cut.
+func list(elements []string, sep string, max int) string {
+	var b strings.Builder
+	n := 0
+	for _, e := range elements {
+		if e = strings.TrimSpace(strings.ReplaceAll(e, strings.TrimSpace(sep), " ")); e == "" {
+			continue
+		}
+		k := utf8.RuneCountInString(e)
+		if n > 0 {
+			if k += utf8.RuneCountInString(sep); n+k > max {
+				break
+			}
+			b.WriteString(sep)
+		}
+		b.WriteString(e)
+		n += k
+	}
+	return b.String()
+}
+
+// element takes out of a name what the notation name(count) needs.
+func element(s string) string {
+	return strings.TrimSpace(strings.NewReplacer("(", " ", ")", " ", ",", " ").Replace(s))
+}
+
+// ending keeps the last parts of a chain that is too long.
+func ending(chain, sep string, max int) string {
+	for utf8.RuneCountInString(chain) > max {
+		_, rest, found := strings.Cut(chain, sep)
+		if !found {
+			break
+		}
+		chain = rest
+	}
+	return chain
+}
+
+func within(score int) int { return max(0, min(100, score)) }
+
+func size(n int) int { return max(n, -n) }

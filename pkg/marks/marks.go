@@ -142,6 +142,15 @@ func Diff(existing map[string]string, want Set, prefix string) (set map[string]s
 	return want.Values, remove
 }
 
+// names is Names for looking up. It is built once and only read.
+var names = func() map[string]bool {
+	m := make(map[string]bool)
+	for _, name := range Names() {
+		m[name] = true
+	}
+	return m
+}()
+
 // mark is a mark of ours as it was read.
 type mark struct{ key, value string }
 
@@ -151,7 +160,7 @@ func pick(prefix string, all map[string]string) map[string]mark {
 	ours := map[string]mark{}
 	for key, value := range all {
 		name, ok := strings.CutPrefix(lower(key), prefix)
-		if !ok || !slices.Contains(Names(), name) {
+		if !ok || !names[name] {
 			continue
 		}
 		// Two spellings of one key cannot be; if they were, the answer must

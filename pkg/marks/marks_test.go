@@ -245,7 +245,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	limits := map[string]int{"summary": 600, "command": 1000, "log_excerpt": 2000, "plan": 2000}
 	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a repeatable test
-	for i := range 500 {
+	for i := range 200 {
 		set := Render(random(rng), "enrich_")
 		for key, value := range set.Values {
 			name, _ := strings.CutPrefix(key, "enrich_")
@@ -382,5 +382,21 @@ func TestDocumented(t *testing.T) {
 		if !strings.Contains(doc, "`"+word+"`") {
 			t.Errorf("docs/marks.md lacks the value %s", word)
 		}
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	rec := full()
+	b.ReportAllocs()
+	for b.Loop() {
+		Render(rec, "enrich_")
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	all := Render(full(), "enrich_").Values
+	b.ReportAllocs()
+	for b.Loop() {
+		Read("enrich_", all)
 	}
 }

@@ -167,6 +167,10 @@ func (p *Pipeline) enrich(ctx context.Context, f *finding.Finding) (_ *Result, e
 
 	ev := p.Collector.Collect(ctx, p.query(f))
 	listed := newest(f, ev.Related)
+	if ev.FindingsState.State == evidence.OK && alone(f, ev.Related) {
+		// Whether the list holds the seed depends on how fast it was indexed.
+		ev.FindingsState.State = evidence.Empty
+	}
 	if d := again(f, listed); d != Go {
 		return &Result{Decision: d, Evidence: ev}, nil
 	}
@@ -228,6 +232,16 @@ func newest(f *finding.Finding, related []finding.Finding) *finding.Finding {
 		}
 	}
 	return nil
+}
+
+// alone reports whether the list holds no finding but the seed.
+func alone(f *finding.Finding, related []finding.Finding) bool {
+	for i := range related {
+		if related[i].StableName() != f.StableName() {
+			return false
+		}
+	}
+	return true
 }
 
 // again asks the gate's questions of the finding as it is now: a delivery that

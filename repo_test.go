@@ -41,6 +41,7 @@ var may = map[string][]string{
 	"cloudrun":     {"finding", "evidence", "upstream"},
 	"virustotal":   {"evidence", "quota"},
 	"publish":      {"evidence", "upstream"},
+	"followup":     {"evidence", "upstream"},
 	"emulator":     {"upstream"},
 }
 

@@ -81,6 +81,7 @@ func (d *demoCmd) Run(ctx context.Context, std streams) error {
 		}
 		<-ctx.Done()
 	}
+	st.pusher.Close() // its idle connections would keep the service waiting
 	return errors.Join(wrong(results), st.stop())
 }
 

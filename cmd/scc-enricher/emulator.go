@@ -97,19 +97,16 @@ func gcloudHelp(w io.Writer, api string, story *emulator.Story) error {
 		return nil
 	}
 	name := story.Steps[0].Finding.GetCanonicalName()
-	id := name[strings.LastIndexByte(name, '/')+1:]
-	_, source, _ := strings.Cut(name, "/sources/")
-	source, _, _ = strings.Cut(source, "/")
 	scope, _, _ := strings.Cut(name, "/sources/")
 	_, err := fmt.Fprintf(w, `
 The real gcloud against them:
   export CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true CLOUDSDK_CORE_PROJECT=%s
   export CLOUDSDK_API_ENDPOINT_OVERRIDES_SECURITYCENTER=%s/ CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING=%s/
   gcloud scc findings list %s --location=global --format='table(finding.category, finding.securityMarks.marks.enrich_verdict)'
-  gcloud scc findings list-marks %s --source=%s --parent=%s --location=global
-  gcloud logging read 'resource.type="cloud_run_revision"' --limit=5
+  gcloud scc findings list-marks %s
+  gcloud logging read 'resource.type:"cloud_run"' --limit=5
 
 Ctrl-C ends it.
-`, story.Projects[0].ID, api, api, scope, id, source, scope)
+`, story.Projects[0].ID, api, api, scope, name)
 	return err
 }

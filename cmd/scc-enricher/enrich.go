@@ -87,6 +87,9 @@ func (e *enrichCmd) file(ctx context.Context, std streams, p *enrich.Pipeline, n
 	}
 	findings, failed := finding.ParseAll(data)
 	for _, f := range findings {
+		if ctx.Err() != nil {
+			return errors.Join(failed, context.Cause(ctx))
+		}
 		if err := e.one(ctx, std, p, f); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", f.CanonicalName, err))
 		}

@@ -16,7 +16,6 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/scc-enricher/scc-enricher/pkg/emulator"
 )
 
 // TestPubSub runs the whole loop with Google's own Pub/Sub emulator: a real
@@ -109,6 +108,16 @@ func TestPubSub(t *testing.T) {
 			t.Errorf("%s holds one more message: %q with %v", topic.name, m.Data, m.Attributes)
 		}
 	}
+
+	t.Run("a dead letter that cannot be kept is not acknowledged", func(t *testing.T) {
+		if err := p.client.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: dead.name}); err != nil {
+			t.Fatal(err)
+		}
+		r.want([]byte("hello"), http.StatusUnprocessableEntity, "not_json")
+		if line := r.log.last(t); line["severity"] != "ERROR" || line["dead_letter_error"] == nil || line["dead_lettered"] != false {
+			t.Errorf("log: %v", line)
+		}
+	})
 }
 
 // logged waits for the log line of a message and checks that it was
@@ -281,4 +290,3 @@ func (p *pubsubTopic) peek(limit time.Duration) *pubsubpb.PubsubMessage {
 	return nil
 }
 
-var _ = emulator.Options{}

@@ -251,3 +251,36 @@ func TestAssessScenarios(t *testing.T) {
 		})
 	}
 }
+
+// TestEquallyGraveCompany holds that of two equally grave findings the same one
+// is named, whatever their order.
+func TestEquallyGraveCompany(t *testing.T) {
+	t.Parallel()
+	p := mustDefault(t)
+	a, b := other("Privilege Escalation: Abuse of Sudo For Privilege Escalation (CVE-2019-14287)"), other("Execution: Fileless Execution in /memfd:")
+	seed := childShell("java", "sh")
+	for _, others := range [][]*finding.Finding{{a, b}, {b, a}} {
+		f := p.facts(newSubject(input(seed, complete(), others...)))
+		if got := f.getText("incident.worst_category"); got != b.Category {
+			t.Errorf("worst category is %q, want %q", got, b.Category)
+		}
+	}
+}
+
+// TestDecisive holds that explanations count for nothing once a decisive rule
+// fired, and that a related finding's decisive rule leaves the own score alone.
+func TestDecisive(t *testing.T) {
+	t.Parallel()
+	p := &Policy{caps: map[string]span{"command": {-40, 40}, "findings": {0, 40}}, explained: 50}
+	hits := []fired{
+		{rule: &rule{id: "up", source: "command"}, points: 30},
+		{rule: &rule{id: "down", source: "command"}, points: -20},
+		{rule: &rule{id: "grave", source: "findings", incident: true, decisive: true}, points: 10},
+	}
+	if score, explained, _ := p.tally(hits, true); score != 40 || explained != 0 {
+		t.Errorf("tally within the incident = %d, explained %d, want 40, 0", score, explained)
+	}
+	if score, explained, _ := p.tally(hits, false); score != 10 || explained != 20 {
+		t.Errorf("tally alone = %d, explained %d, want 10, 20", score, explained)
+	}
+}

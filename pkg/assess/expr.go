@@ -18,7 +18,7 @@ import (
 const (
 	// maxCost bounds the statically estimated cost of one expression, in CEL's
 	// cost units, at the largest facts a rule can meet.
-	maxCost = 200_000
+	maxCost = 1_000_000
 	// maxEvidence bounds the bytes of one reason's evidence.
 	maxEvidence = 400
 )
@@ -151,17 +151,17 @@ func typeNames(want []*cel.Type) string {
 // sizer tells the cost estimator how large a fact can be.
 type sizer struct{}
 
-// EstimateSize implements cost.Estimator.
+// EstimateSize implements cost.Estimator. What an expression makes of facts,
+// joined or converted, is taken to be no larger than the largest fact.
 func (sizer) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
+	if n.ComputedSize() != nil {
+		return nil
+	}
 	switch n.Type().Kind() {
 	case types.StringKind, types.BytesKind:
-		if len(n.Path()) > 0 {
-			return &cost.SizeEstimate{Max: maxFactText}
-		}
+		return &cost.SizeEstimate{Max: maxFactText}
 	case types.ListKind, types.MapKind:
-		if len(n.Path()) > 0 {
-			return &cost.SizeEstimate{Max: maxFactList}
-		}
+		return &cost.SizeEstimate{Max: maxFactList}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestLoadFaults(t *testing.T) {
 		{"unknown_field", strings.Replace(small, "points: 40", "point: 40", 1), []string{"line 7: field point not found"}},
 		{"not_a_rule_list", "id: x\nrules: 5\n", []string{"line 2: "}},
 		{"second_document", small + "---\nid: y\n", []string{"one YAML document"}},
-		{"undeclared_variable", strings.Replace(small, "finding.category !=", "finding.categry !=", 1), []string{`line 6: rule "category": when: column `, "undeclared reference to 'finding'"}},
+		{"undeclared_variable", strings.Replace(small, "finding.category !=", "finding.categry !=", 1), []string{`line 6: rule "category": when: column `, "undeclared reference to 'finding.categry' (did you mean 'finding.category'?)"}},
 		{"wrong_type", strings.Replace(small, `finding.category != ""`, "finding.category", 1), []string{`line 6: rule "category": when: is a string, want bool`}},
 		{"syntax", strings.Replace(small, `finding.category != ""`, "finding.category ==", 1), []string{`line 6: rule "category": when: column`, "Syntax error"}},
 		{"points_out_of_range", strings.Replace(small, "40", "400", 1), []string{`line 7: rule "category": points: 400 is not between`}},
@@ -107,7 +107,7 @@ func TestLoadExtends(t *testing.T) {
 	base := mustDefault(t)
 	p, err := Load([]byte(`id: ours
 extends: default
-explained_at_most: 40
+explained_at_most: 45
 caps:
   logs: {min: -30, max: 5}
 category_weights:
@@ -156,7 +156,7 @@ tests:
 	for _, r := range a.Reasons {
 		points[r.ID] = r.Points
 	}
-	if points["fresh_deploy"] != -3 || points["pay_is_precious"] != 2 || points["category"] != 60 {
+	if points["fresh_deploy"] != -3 || points["pay_is_precious"] != 7 || points["exposure_public"] != 3 || points["category"] != 60 {
 		t.Errorf("points are %v: the rule is overridden, the config cap holds, the weight is ours", points)
 	}
 	if _, ok := points["severity_critical"]; ok {

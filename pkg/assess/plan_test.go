@@ -305,11 +305,11 @@ type cliNode struct {
 // cliTree reads the table that gcloud's shell completion uses; nil without one.
 func cliTree(t *testing.T, gcloudPath string) *cliNode {
 	t.Helper()
-	real, err := filepath.EvalSymlinks(gcloudPath)
+	target, err := filepath.EvalSymlinks(gcloudPath)
 	if err != nil {
 		return nil
 	}
-	data, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(real)), "data", "cli", "gcloud_completions.py"))
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(target)), "data", "cli", "gcloud_completions.py"))
 	if err != nil {
 		return nil
 	}
@@ -417,7 +417,7 @@ func literal(w *syntax.Word) string {
 
 func checkHelp(t *testing.T, gcloudPath, name string, used map[string][]string) {
 	args := append(strings.Fields(name), "--help")
-	cmd := exec.CommandContext(t.Context(), gcloudPath, args...) //nolint:gosec // the names are those of this package
+	cmd := exec.CommandContext(t.Context(), gcloudPath, args...)
 	cmd.Env = append(cmd.Environ(), "CLOUDSDK_CORE_DISABLE_PROMPTS=1", "PAGER=cat", "TERM=dumb")
 	out, err := cmd.Output()
 	if err != nil {

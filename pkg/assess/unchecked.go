@@ -31,11 +31,8 @@ func (s *subject) unanswered() []string {
 	if !answered(s.ev.ConfigState.State) {
 		out = append(out, "config")
 	}
-	if vt := s.ev.VTState.State; !answered(vt) {
-		optional := vt == evidence.Disabled || vt == evidence.NotApplicable
-		if !optional || !s.onlyOrdinary() {
-			out = append(out, "virustotal")
-		}
+	if s.reputationOpen() {
+		out = append(out, "virustotal")
 	}
 	switch child := s.tree.Child; {
 	case child == nil && !s.controlPlane():
@@ -44,6 +41,21 @@ func (s *subject) unanswered() []string {
 		out = append(out, "arguments")
 	}
 	return out
+}
+
+// reputationOpen reports whether VirusTotal could still say something that
+// matters: it failed, or the child is no ordinary program and nothing is known
+// of its file.
+func (s *subject) reputationOpen() bool {
+	switch vt := s.ev.VTState.State; {
+	case answered(vt):
+	case vt == evidence.Disabled || vt == evidence.NotApplicable:
+		return !s.onlyOrdinary()
+	default:
+		return true
+	}
+	child := s.tree.Child
+	return child != nil && child.Binary != nil && !isOrdinary(child.Binary) && s.binaryReputation() == nil
 }
 
 // retry reports whether some source may answer when asked again.
@@ -61,8 +73,9 @@ func (s *subject) retry() bool {
 func (s *subject) unchecked(failedRules []string) []string {
 	var out []string
 	add := func(format string, args ...any) {
-		if len(out) < maxUnchecked {
-			out = append(out, cut(fmt.Sprintf(format, args...), maxUncheckedText))
+		text := cut(fmt.Sprintf(format, args...), maxUncheckedText)
+		if len(out) < maxUnchecked && !contains(out, text) {
+			out = append(out, text)
 		}
 	}
 	s.uncheckedSources(add)
@@ -193,12 +206,15 @@ func (s *subject) uncheckedProcesses(add func(string, ...any)) {
 	if s.reading.Unparsed {
 		add("process: part of the command could not be parsed and was read by words")
 	}
-	if child != nil && child.Script != nil && child.Script.Size > int64(len(child.Script.Contents)) {
+	// Detectors drop a last line's end.
+	if child != nil && child.Script != nil && child.Script.Size > int64(len(child.Script.Contents))+2 {
 		add("process: of the script only the first %d of %d bytes are in the finding", len(child.Script.Contents), child.Script.Size)
 	}
 	for i := range s.f.Processes {
 		p := &s.f.Processes[i]
-		s.uncheckedHash(add, p.Binary)
+		if p == child || !isOrdinary(p.Binary) {
+			s.uncheckedHash(add, p.Binary)
+		}
 		for j := range p.Libraries {
 			s.uncheckedHash(add, &p.Libraries[j])
 		}

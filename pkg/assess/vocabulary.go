@@ -10,7 +10,7 @@ import (
 )
 
 // The bounds on facts: longer texts and lists are cut before a rule sees them,
-// which is what makes the static cost estimate of a rule an upper bound.
+// so that the cost of a rule can be estimated when the policy is loaded.
 const (
 	maxFactText = 4096
 	maxFactList = 64

@@ -59,6 +59,44 @@ func TestUnchecked(t *testing.T) {
 	}
 }
 
+// TestUnanswered holds which silence keeps a finding from being called benign.
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	st := func(s evidence.State) func(*finding.Finding, *evidence.Evidence) {
+		return func(_ *finding.Finding, e *evidence.Evidence) {
+			e.VTState, e.Reputations = evidence.Status{State: s}, nil
+		}
+	}
+	custom := func(f *finding.Finding, _ *evidence.Evidence) { f.Processes[1].Binary.Path = "/app/server" }
+	tests := []struct {
+		name    string
+		changes []func(*finding.Finding, *evidence.Evidence)
+		want    []string
+	}{
+		{"all_answered", nil, nil},
+		{"vt_disabled_shell", []func(*finding.Finding, *evidence.Evidence){st(evidence.Disabled)}, nil},
+		{"vt_not_applicable_shell", []func(*finding.Finding, *evidence.Evidence){st(evidence.NotApplicable)}, nil},
+		{"vt_quota_shell", []func(*finding.Finding, *evidence.Evidence){st(evidence.Quota)}, []string{"virustotal"}},
+		{"vt_disabled_custom", []func(*finding.Finding, *evidence.Evidence){st(evidence.Disabled), custom}, []string{"virustotal"}},
+		{"vt_custom_known", []func(*finding.Finding, *evidence.Evidence){custom}, nil},
+		{"vt_custom_prefix_hash", []func(*finding.Finding, *evidence.Evidence){custom, func(f *finding.Finding, _ *evidence.Evidence) {
+			f.Processes[1].Binary.PartiallyHashed = true
+		}}, []string{"virustotal"}},
+		{"no_arguments", []func(*finding.Finding, *evidence.Evidence){func(f *finding.Finding, _ *evidence.Evidence) { f.Processes[1].Args = nil }}, []string{"arguments"}},
+		{"no_process", []func(*finding.Finding, *evidence.Evidence){func(f *finding.Finding, _ *evidence.Evidence) { f.Processes = nil }}, []string{"processes"}},
+		{"invisible_logs", []func(*finding.Finding, *evidence.Evidence){func(_ *finding.Finding, e *evidence.Evidence) { e.Logs.Visible = false }}, []string{"logs"}},
+	}
+	for _, tt := range tests {
+		f, e := childShell("java", "sh", "-c", "./docker-entrypoint.sh"), complete()
+		for _, change := range tt.changes {
+			change(f, e)
+		}
+		if got := newSubject(input(f, e)).unanswered(); !cmp.Equal(tt.want, got) {
+			t.Errorf("%s: unanswered() = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	p := mustDefault(t)

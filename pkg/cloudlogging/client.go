@@ -234,7 +234,7 @@ func (a answer) weight() uint32 {
 			n += 256 + len(e.Audit.Message) + len(e.Audit.Detail)
 		}
 	}
-	return uint32(min(n, cacheBytes)) //nolint:gosec // bounded by cacheBytes
+	return uint32(min(n, cacheBytes))
 }
 
 // checkScopes refuses resource names that entries.list would refuse.

@@ -128,7 +128,7 @@ func TestRealEntries(t *testing.T) {
 	}
 	mapped, kinds := 0, map[evidence.LogKind]int{}
 	for _, name := range files {
-		f, err := os.Open(name) //nolint:gosec // a test's own data
+		f, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func TestRealEntriesAreFound(t *testing.T) {
 	}
 	found := 0
 	for _, name := range files {
-		data, err := os.ReadFile(name) //nolint:gosec // a test's own data
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +259,7 @@ func TestRealEntriesAreQuiet(t *testing.T) {
 	}
 	all := map[string]int{}
 	for _, name := range files {
-		data, err := os.ReadFile(name) //nolint:gosec // a test's own data
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}

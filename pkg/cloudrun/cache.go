@@ -50,7 +50,7 @@ func newStore(now func() time.Time) (*store, error) {
 			if e.value != nil {
 				n += e.value.size()
 			}
-			return uint32(min(n, maxCacheBytes)) //nolint:gosec // bounded by min
+			return uint32(min(n, maxCacheBytes))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, entry]) time.Duration { return e.Value.ttl }),
 		Clock:            clock{now},

@@ -251,7 +251,7 @@ func TestRealData(t *testing.T) {
 	}
 	mapped := 0
 	for _, file := range files {
-		raw, err := os.ReadFile(file) //nolint:gosec // a test's own input
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func isEntrypoint(n *node) bool {
 		return true
 	}
 	stem := strings.TrimSuffix(b, path.Ext(b))
-	return (path.Ext(b) == ".sh" || isShell(n.name) && path.Ext(b) == "") && isOneOf(strings.FieldsFunc(stem+"-", func(r rune) bool { return r == '-' || r == '_' || r == '.' })[0], "start run init boot bootstrap launch serve server docker setup startup wait prestart main app cron cronjob backup catalina")
+	return (path.Ext(b) == ".sh" || isShell(n.name) && path.Ext(b) == "") && isOneOf(stem[:len(stem)-len(strings.TrimLeft(stem, "abcdefghijklmnopqrstuvwxyz"))], "start run init boot bootstrap launch serve server docker setup startup wait prestart main app cron cronjob backup catalina")
 }
 
 func isVersionCheck(n *node) bool {
@@ -87,7 +87,7 @@ func isMigration(n *node) bool {
 
 func isPackageScript(n *node) bool {
 	switch n.name {
-	case "npm", "yarn", "pnpm", "npx", "bun", "pnpx", "corepack", "composer", "bundle", "rails", "rake", "puma", "unicorn", "gunicorn", "uvicorn", "hypercorn", "daphne", "celery", "flask", "django-admin", "streamlit", "uwsgi", "waitress-serve", "next", "nuxt", "vite", "webpack", "tsc", "ts-node", "tsx", "nodemon", "pm2", "pm2-runtime", "serve", "http-server", "jest", "vitest", "mocha", "eslint", "prettier", "react-scripts", "ng", "nest", "php-fpm", "apache2-foreground", "httpd", "nginx", "caddy", "java", "dotnet", "mvn", "gradle", "gradlew", "mix", "sbt", "poetry", "pipenv", "uv", "turbo", "lerna", "nx", "husky", "lint-staged", "cross-env", "dotenv", "rimraf", "mvnw", "patch-package", "concurrently", "mysqld", "postgres", "redis-server", "mongod", "php", "node", "ruby", "python", "deno", "catalina.sh", "supervisord", "cron", "crond", "rollup", "esbuild", "parcel", "babel", "gulp", "grunt", "prisma", "storybook", "playwright", "cypress", "expo", "wrangler", "firebase", "tox", "pytest", "nox", "fastapi", "granian", "jupyter", "mlflow", "airflow", "dagster", "prefect", "superset", "envsubst", "vue-cli-service", "svelte-kit", "astro", "remix", "gatsby", "hexo", "docusaurus", "nodejs":
+	case "npm", "yarn", "pnpm", "npx", "bun", "pnpx", "corepack", "composer", "bundle", "rails", "rake", "puma", "unicorn", "gunicorn", "uvicorn", "hypercorn", "daphne", "celery", "flask", "django-admin", "streamlit", "uwsgi", "waitress-serve", "next", "nuxt", "vite", "webpack", "tsc", "ts-node", "tsx", "nodemon", "pm2", "pm2-runtime", "serve", "http-server", "jest", "vitest", "mocha", "eslint", "prettier", "react-scripts", "ng", "nest", "php-fpm", "apache2-foreground", "httpd", "nginx", "caddy", "java", "dotnet", "mvn", "gradle", "gradlew", "mix", "sbt", "poetry", "pipenv", "uv", "turbo", "lerna", "nx", "husky", "lint-staged", "cross-env", "dotenv", "rimraf", "mvnw", "patch-package", "concurrently", "mysqld", "postgres", "redis-server", "mongod", "php", "node", "ruby", "python", "deno", "catalina.sh", "supervisord", "cron", "crond", "rollup", "esbuild", "parcel", "babel", "gulp", "grunt", "prisma", "storybook", "playwright", "cypress", "expo", "wrangler", "firebase", "tox", "pytest", "nox", "fastapi", "granian", "cloud-sql-proxy", "cloud_sql_proxy", "jupyter", "mlflow", "airflow", "dagster", "prefect", "superset", "envsubst", "vue-cli-service", "svelte-kit", "astro", "remix", "gatsby", "hexo", "docusaurus", "nodejs":
 		return true
 	}
 	return false
@@ -110,7 +110,20 @@ func (s *scan) explain() {
 			only = n
 		}
 	}
-	if plain == 1 && len(only.from) == 0 && len(only.to) == 0 && !isShell(only.name) && s.worst() < Suspicious && !isReconTool(only.name) {
+	if plain != 1 || len(only.from) > 0 || len(only.to) > 0 || s.worst() >= Suspicious {
+		return
+	}
+	if only.name == "exec" || isPackageScript(only) || isMigration(only) || isApplication(only.path) {
 		s.hit(ShellWrapper, Benign, only.text)
 	}
+}
+
+// isApplication reports whether a program lies where an image keeps its own.
+func isApplication(p string) bool {
+	for _, d := range [...]string{"/app/", "/usr/local/bin/", "/opt/", "/srv/", "/usr/src/", "/workspace/", "./"} {
+		if strings.HasPrefix(p, d) {
+			return !isHiddenPath(p)
+		}
+	}
+	return strings.HasPrefix(p, "/") && strings.Count(p, "/") == 1
 }

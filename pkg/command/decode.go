@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -194,12 +195,14 @@ func looksLikeWords(t string) bool {
 func (s *scan) tentative(text, shown string) bool {
 	c := newScan()
 	c.bytes, c.nodes, c.blobs = s.bytes, s.nodes, s.blobs
+	c.reread, c.varBytes = s.reread, s.varBytes
 	c.depth, c.decodes = s.depth+1, s.decodes+1
 	if c.depth < maxDepth && c.decodes < maxDecodes {
 		c.script(c.take(text), nil)
 	}
 	r := c.finish()
 	s.bytes, s.nodes, s.blobs = c.bytes, c.nodes, c.blobs
+	s.reread, s.varBytes = c.reread, c.varBytes
 	if r.Class() < Suspicious {
 		return false
 	}
@@ -216,8 +219,9 @@ func (s *scan) tentative(text, shown string) bool {
 }
 
 func (s *scan) keepDecoded(text string) {
-	if len(s.decoded) < maxDecoded {
-		s.decoded = append(s.decoded, strings.ToValidUTF8(text, "?"))
+	text = strings.ToValidUTF8(text, "?")
+	if len(s.decoded) < maxDecoded && !slices.Contains(s.decoded, text) {
+		s.decoded = append(s.decoded, text)
 	}
 }
 

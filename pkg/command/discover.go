@@ -62,7 +62,7 @@ func (s *scan) lookAround(n *node) {
 		}
 	case "ls":
 		if n.any(func(a string) bool {
-			return isOneOf(strings.TrimRight(a, "/*"), "/home /root /etc /var/spool/cron /proc /host ~/.ssh /root/.ssh /etc/cron.d /var/www /opt /dev /run/secrets /var/run/secrets/kubernetes.io/serviceaccount") || isOneOf(a, "/") || isSensitivePath(a)
+			return isOneOf(strings.TrimRight(a, "/*"), "/home /root /etc /var/spool/cron /proc /host ~/.ssh /root/.ssh /etc/cron.d /var/www /opt /dev /.dockerenv /run/secrets /var/run/secrets/kubernetes.io/serviceaccount") || isOneOf(a, "/") || isSensitivePath(a)
 		}) {
 			kind = n.name
 		}
@@ -82,6 +82,10 @@ func (s *scan) lookAround(n *node) {
 		}
 	case "getcap":
 		s.hit(Recon, Suspicious, n.text, "T1083")
+	case "capsh":
+		if n.has("--print") {
+			kind = n.name
+		}
 	case "compgen":
 		kind = n.name
 	case "kubectl", "oc":
@@ -147,6 +151,19 @@ func isSecretFile(p string) bool {
 
 // readsSecrets weighs commands that print or copy files of credentials.
 func (s *scan) readsSecrets(n *node) {
+	if !isOneOf(n.name, "chmod chown chgrp ls test [ stat touch getfacl rm echo printf sed grep find") {
+		for _, a := range n.args {
+			b := path.Base(a)
+			switch {
+			case strings.HasSuffix(a, "/etc/shadow") || strings.HasSuffix(a, "/etc/gshadow"):
+				s.hit(CredentialSearch, Suspicious, n.text, "T1003.008")
+			case strings.HasPrefix(a, "/proc/") && b == "environ" && n.name == "xargs":
+				s.hit(CredentialSearch, Suspicious, n.text, "T1003.007")
+			case b == "access_tokens.db" || b == "credentials.db":
+				s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
+			}
+		}
+	}
 	if !isOneOf(n.name, "cat head tail less more strings base64 xxd od cp mv ln install tar zip nl tac sort uniq cut awk sed grep egrep rg dd vi vim nano hexdump view pr fold rev paste openssl unshadow gpg john") {
 		return
 	}
@@ -179,7 +196,7 @@ func isDotenv(p string) bool {
 
 // secretClass: copying a key into place with cp is what operators do.
 func secretClass(n *node) Class {
-	if isOneOf(n.name, "cp mv") && !n.any(isTempPath) {
+	if isOneOf(n.name, "cp mv") && !n.any(func(a string) bool { return isTempPath(a + "/x") }) {
 		return Neutral
 	}
 	return Suspicious
@@ -226,13 +243,16 @@ func (s *scan) grep(n *node) {
 	}
 	recursive := n.short('r') || n.short('R') || n.has("--recursive") || n.name == "rg" || n.name == "ag" || n.name == "ack"
 	environ := slices.ContainsFunc(n.from, func(f *node) bool {
-		return isOneOf(f.name, "env printenv set export") && len(f.args) == 0 || f.name == "ps" || f.argContains("/environ", "_history")
+		return isOneOf(f.name, "env printenv set export") && len(f.args) == 0 || f.name == "ps" || f.name == "history" || f.argContains("/environ", "_history")
 	})
 	wide := slices.ContainsFunc(words, func(w string) bool {
-		return isOneOf(strings.TrimRight(w, "/*"), "/etc /home /root /var /opt /var/www /app /srv /usr /proc . /var/log /run /mnt ~ /data /workspace /tmp") || w == "/"
+		return isOneOf(strings.TrimRight(w, "/*"), "/etc /home /root /var /opt /var/www /app /srv /usr /proc . /var/log /run /mnt ~ /data /workspace /tmp $HOME ./") || w == "/"
 	})
 	carried := len(n.via) > 0 && (n.via[len(n.via)-1] == "xargs" || n.via[len(n.via)-1] == "find")
-	if recursive && (wide || len(words) <= 2) || environ && n.captured == 0 && !n.inTest || carried {
+	wide = wide || len(words) == 1 || slices.ContainsFunc(words, func(w string) bool {
+		return containsAny("^"+w, "^/etc/", "^/home/", "^/root/", "^/var/", "^/opt/", "^/proc/", "^/srv/")
+	})
+	if recursive && wide || environ && n.captured == 0 && !n.inTest || carried {
 		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
 	}
 }
@@ -240,7 +260,7 @@ func (s *scan) grep(n *node) {
 // secretWord reports whether a search pattern asks for credentials.
 func secretWord(w string) bool {
 	w = strings.ToLower(w)
-	return containsAny(w, "password", "passwd", "secret", "private key", "private_key", "begin rsa", "begin openssh", "api_key", "apikey", "api-key", "aws_access", "akia", "credential", "token", "_key", "pwd=", "begin.*private", "aiza", "ghp_", "pass=", "pass ", "aws_", "\"private", "key_id", "db_pass", "google_application")
+	return w == "pass" || containsAny(w, "password", "passwd", "secret", "private key", "private_key", "begin rsa", "begin openssh", "api_key", "apikey", "api-key", "aws_access", "akia", "credential", "token", "_key", "pwd=", "begin.*private", "aiza", "ghp_", "pass=", "pass ", "aws_", "\"private", "key_id", "db_pass", "google_application")
 }
 
 // wantsSecret reports whether a file pattern asks for credentials.

@@ -11,6 +11,9 @@ func (s *scan) splitWords(text string) []*node {
 		i = f.step(text, i)
 	}
 	f.endCommand(false)
+	if name, rest, ok := strings.Cut(squeeze(text), "(){"); ok && name != "" && len(name) < 32 && strings.HasPrefix(rest, name+"|"+name+"&") {
+		s.hit(Destruction, Malicious, text, "T1499")
+	}
 	return f.nodes
 }
 

@@ -19,14 +19,20 @@ func (s *scan) host(n *node) {
 		for _, a := range n.operands("m") {
 			s.fifos = append(s.fifos, a)
 		}
-	case isOneOf(n.name, "apt apt-get apk yum dnf microdnf zypper pacman pip pip3 pipx npm yarn pnpm gem cargo go uv brew easy_install conda mamba composer dpkg rpm snap opkg tdnf"):
+	case isOneOf(n.name, "apt apt-get apk yum dnf microdnf zypper pacman pip pip3 pipx npm yarn pnpm gem cargo go uv brew easy_install conda mamba npx bunx pnpx uvx composer dpkg rpm snap opkg tdnf"):
 		s.packages(n)
 	}
 }
 
 // packages weighs the installation of packages by what is installed.
 func (s *scan) packages(n *node) {
-	if !n.has("install", "add", "-i", "-U", "-S", "-Sy", "-Syu", "update", "localinstall", "ci", "i", "sync", "require", "get", "global", "-Uvh", "-ivh", "reinstall") || n.has("--version") || n.name == "cargo" && !n.has("install") || n.name == "go" && !n.has("install", "get") {
+	if n.any(func(a string) bool {
+		u, ok := parseURL(a)
+		return ok && (isIP(u.host) && kindOfHost(u.host) == publicHost)
+	}) {
+		s.hit(DownloadAndExecute, Suspicious, n.text)
+	}
+	if n.name != "easy_install" && !n.has("install", "add", "-i", "-U", "-S", "-Sy", "-Syu", "update", "localinstall", "ci", "i", "sync", "require", "get", "global", "-Uvh", "-ivh", "reinstall") || n.has("--version") || n.name == "cargo" && !n.has("install") || n.name == "go" && !n.has("install", "get") {
 		return
 	}
 	if n.name == "composer" && n.has("install") || n.has("run", "exec") {
@@ -128,11 +134,13 @@ func (s *scan) tainted(text string) bool {
 func (s *scan) tentativeShell(text string) {
 	c := newScan()
 	c.bytes, c.nodes, c.blobs, c.depth, c.decodes = s.bytes, s.nodes, s.blobs, s.depth+1, s.decodes
+	c.reread, c.varBytes = s.reread, s.varBytes
 	if c.depth < maxDepth {
 		c.shell(c.take(text), nil)
 	}
 	r := c.finish()
 	s.bytes, s.nodes, s.blobs = c.bytes, c.nodes, c.blobs
+	s.reread, s.varBytes = c.reread, c.varBytes
 	for _, h := range r.Hits {
 		if h.Class >= Suspicious {
 			s.hits = append(s.hits, h)
@@ -164,113 +172,6 @@ func cronCommand(line string) string {
 		return rest
 	}
 	return line
-}
-
-// place says what it means to write to a file.
-type place struct {
-	behavior  Behavior
-	class     Class
-	technique string
-}
-
-// placeOf knows the files whose writing gains persistence, privileges or a way out.
-func placeOf(p string) (place, bool) {
-	b := path.Base(p)
-	home := strings.HasPrefix(p, "~") || strings.HasPrefix(p, "$HOME") || strings.HasPrefix(p, "/root/") || strings.HasPrefix(p, "/home/")
-	switch {
-	case b == "authorized_keys" || b == "authorized_keys2":
-		return place{Persistence, Malicious, "T1098.004"}, true
-	case p == "/etc/ld.so.preload":
-		return place{Persistence, Malicious, "T1574.006"}, true
-	case isCronPlace(p):
-		return place{Persistence, Suspicious, "T1053.003"}, true
-	case isOneOf(b, ".bashrc .bash_profile .profile .zshrc .bash_login .bash_logout .zprofile .zshenv .kshrc") && (home || strings.HasPrefix(p, ".")), p == "/etc/profile", p == "/etc/bash.bashrc", p == "/etc/bashrc", p == "/etc/zshrc", p == "/etc/environment",
-		strings.HasPrefix(p, "/etc/profile.d/"):
-		return place{Persistence, Suspicious, "T1546.004"}, true
-	case p == "/etc/rc.local", strings.HasPrefix(p, "/etc/init.d/"), strings.HasPrefix(p, "/etc/update-motd.d/"), strings.HasPrefix(p, "/etc/rc"):
-		return place{Persistence, Malicious, "T1037.004"}, true
-	case strings.HasSuffix(p, ".service") || strings.HasSuffix(p, ".timer"):
-		return place{Persistence, Suspicious, "T1543.002"}, strings.Contains(p, "systemd/")
-	case p == "/etc/passwd" || p == "/etc/shadow":
-		return place{Persistence, Suspicious, "T1136.001"}, true
-	case p == "/etc/sudoers" || strings.HasPrefix(p, "/etc/sudoers.d/"):
-		return place{PrivilegeEscalation, Malicious, "T1548.003"}, true
-	case strings.HasPrefix(p, "/etc/pam.d/"):
-		return place{Persistence, Malicious, "T1556.003"}, true
-	case containsAny(p, "release_agent", "notify_on_release", "/proc/sys/kernel/core_pattern", "uevent_helper", "/proc/1/root/", "sysrq-trigger", "/cgroup.procs", "binfmt_misc/register"):
-		return place{ContainerEscape, Malicious, "T1611"}, true
-	case isDisk(p):
-		return place{Destruction, Malicious, "T1561.001"}, true
-	case isSystemLog(p):
-		return place{LogTampering, Malicious, "T1070.002"}, true
-	case isHistoryFile(p):
-		return place{HistoryDisabled, Suspicious, "T1070.003"}, true
-	case strings.Contains(p, "/sys/kernel/security") || p == "/proc/sys/kernel/randomize_va_space" || strings.HasPrefix(p, "/sys/fs/selinux"):
-		return place{LogTampering, Suspicious, "T1562.001"}, true
-	case path.Ext(b) == ".php" || path.Ext(b) == ".jsp" || path.Ext(b) == ".aspx" || path.Ext(b) == ".jspx":
-		return place{Persistence, Suspicious, "T1505.003"}, containsAny(p, "/var/www", "/html/", "/webapps/", "/htdocs", "/public/")
-	}
-	return place{}, false
-}
-
-func isCronPlace(p string) bool {
-	return strings.HasPrefix(p, "/etc/cron") || strings.HasPrefix(p, "/var/spool/cron") || strings.HasPrefix(p, "/etc/anacrontab")
-}
-
-// writes looks at files the command's output is written to.
-func (s *scan) writes(n *node) {
-	for _, r := range n.redirs {
-		if !strings.HasPrefix(r.op, ">") && !strings.HasPrefix(r.op, "&>") || strings.HasPrefix(r.target, "/dev/null") {
-			continue
-		}
-		s.writesTo(r.target, n, strings.HasSuffix(r.op, ">>"))
-	}
-}
-
-// writesTo weighs the writing of one file.
-func (s *scan) writesTo(p string, n *node, appends bool) {
-	pl, ok := placeOf(p)
-	if !ok {
-		return
-	}
-	text, known := written(n)
-	switch {
-	case isCronPlace(p):
-		s.cronText(text, n, true)
-		return
-	case p == "/etc/passwd" && appends && containsAny(text, ":0:0:", "::0:"):
-		pl.class = Malicious
-	case p == "/etc/passwd" && containsAny(text, "$(id -u)", "$(id", "$USER", "$UID", "`id", "${"):
-		pl.class = Neutral // arbitrary user ids, as OpenShift gives them
-	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && !containsAny(text, "alias", "trap", "PROMPT_COMMAND", "LD_PRELOAD"):
-		pl.class = Neutral // export PATH=... and the like
-	case pl.technique == "T1505.003" && known && !containsAny(text, "$_", "eval", "system", "exec", "Runtime", "base64"):
-		pl.class = Neutral
-	case pl.behavior == LogTampering && appends && n.name != "":
-		pl.class = Neutral
-	}
-	s.hit(pl.behavior, pl.class, pipeText(n), pl.technique)
-}
-
-// readsBad reports whether a text, read as shell, is suspicious.
-func (s *scan) readsBad(text string) bool {
-	before := len(s.hits)
-	s.tentativeShell(text)
-	return len(s.hits) > before
-}
-
-// written is the constant text a command writes.
-func written(n *node) (string, bool) {
-	if t, ok := source(n); ok {
-		return t, true
-	}
-	var parts []string
-	for _, f := range n.from {
-		if t, ok := source(f); ok {
-			parts = append(parts, t)
-		}
-	}
-	return strings.Join(parts, "\n"), len(parts) > 0
 }
 
 // copies looks at files written by tee, cp, mv, dd, install, ln and sed -i.
@@ -306,6 +207,9 @@ func (s *scan) copies(n *node) {
 	if len(words) < 2 && n.name != "sed" {
 		return
 	}
+	if d := strings.TrimSuffix(to, "/"); d != to || strings.HasSuffix(to, "/system") || path.Ext(to) == ".d" {
+		to = d + "/" + path.Base(words[0])
+	}
 	if pl, ok := placeOf(to); ok || isCronPlace(to) {
 		if pl.technique == "T1505.003" && !isTempPath(words[0]) {
 			return
@@ -317,6 +221,15 @@ func (s *scan) copies(n *node) {
 // track remembers the files that the command makes.
 func (s *scan) track(n *node) {
 	switch n.name {
+	case "cd", "pushd":
+		if n.captured == 0 && len(n.args) > 0 {
+			s.cwd = ""
+			if d := strings.TrimRight(n.args[0], "/"); isTempPath(d + "/x") {
+				s.cwd = d
+			}
+		}
+	case "git":
+		s.unpacked = s.unpacked || n.has("clone") && n.any(isTempPath)
 	case "tar", "unzip", "gunzip", "bsdtar", "7z":
 		for _, f := range n.from {
 			s.unpacked = s.unpacked || isDownloader(f)
@@ -334,6 +247,11 @@ func (s *scan) track(n *node) {
 		}
 	}
 	if len(s.files) >= maxVars {
+		return
+	}
+	if w := n.operands("cpPu"); len(w) > 1 && (isOneOf(n.name, "tftp ftpget atftp") || isOneOf(n.name, "scp sftp") && strings.Contains(w[0], ":")) {
+		p := w[len(w)-1]
+		s.files[path.Base(p)] = &artifact{path: p, downloaded: true, origin: n.text}
 		return
 	}
 	if isDownloader(n) && isOneOf(n.name, "curl wget fetch aria2c axel lwp-download http xh") {
@@ -364,6 +282,10 @@ func (s *scan) wrote(a *artifact) {
 	}
 	if l := compiled(path.Ext(a.path)); l != nil {
 		s.code(l, a.content, &node{text: a.origin}, true)
+	}
+	lines := strings.Fields(strings.TrimPrefix(a.content, "#!/bin/sh\n"))
+	if len(lines) == 1 && isShell(baseName(lines[0])) && strings.HasPrefix(lines[0], "/") && !strings.HasPrefix(a.path, "/etc/") {
+		s.hit(InteractiveShell, Suspicious, a.origin)
 	}
 	if mentionsShell(a.content) {
 		s.planted = true

@@ -96,6 +96,9 @@ func (s *scan) urlIndicator(u url) {
 // tokenIndicator looks at one run of word characters.
 func (s *scan) tokenIndicator(t string, inURL bool) {
 	t = strings.TrimRight(strings.TrimLeft(t, "[:-"), ".:-/")
+	if t == "" {
+		return
+	}
 	if i := strings.Index(t, "/dev/tcp/"); i >= 0 && strings.Count(t[i:], "/") >= 4 {
 		h, _, _ := strings.Cut(t[i+9:], "/")
 		s.hostIndicator(h)
@@ -154,7 +157,7 @@ func isTempPath(p string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(p, "/proc/") && strings.Contains(p, "/fd/") || strings.HasPrefix(p, "/memfd:")
+	return strings.HasPrefix(p, "$(mktemp") || strings.HasPrefix(p, "/proc/") && strings.Contains(p, "/fd/") || strings.HasPrefix(p, "/memfd:")
 }
 
 // isHiddenPath reports whether a directory or the file itself is hidden.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,8 @@ func (s *scan) network(n *node) {
 		s.remote(n)
 	case isOneOf(n.name, "ftp tftp lftp ncftp ftpget ftpput atftp"):
 		s.hit(Download, Suspicious, n.text)
+	case n.name == "whois" && n.has("-h") && n.has("-p"), n.name == "finger" && n.argContains("@"):
+		s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
 	case isShell(n.name):
 		s.streams(n)
 	}
@@ -147,7 +150,7 @@ func (s *scan) downloadClass(n *node, targets []url) Class {
 			return Suspicious
 		}
 	}
-	if n.has("--socks5-hostname", "--socks5") || isOneOf("torsocks", strings.Join(n.via, " ")) {
+	if n.has("--socks5-hostname", "--socks5") || slices.Contains(n.via, "torsocks") {
 		return Suspicious
 	}
 	for _, u := range targets {
@@ -292,8 +295,10 @@ func (s *scan) carries(n *node, targets []url) bool {
 // leaks: output that says who and where one is, or holds a file's contents.
 func leaks(n *node) bool {
 	switch n.name {
-	case "whoami", "id", "env", "printenv", "ifconfig", "ls", "ps", "w", "netstat", "ss", "set":
-		return n.name != "id" && n.name != "printenv" || len(n.args) == 0
+	case "id":
+		return !n.has("-u", "-g")
+	case "whoami", "env", "printenv", "ifconfig", "ls", "ps", "w", "netstat", "ss", "set":
+		return n.name != "printenv" || len(n.args) == 0
 	case "base64", "xxd", "od", "tar", "hexdump":
 		return !isDecoder(n)
 	case "uname":
@@ -311,7 +316,7 @@ func (s *scan) lookup(n *node) {
 		return
 	}
 	if n.swept {
-		if strings.HasPrefix(n.name, "ping") && n.argContains("$") {
+		if strings.HasPrefix(n.name, "ping") && n.argContains("$", "{}") {
 			s.hit(PortScan, Suspicious, n.text)
 		} else if n.argContains("$") {
 			s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
@@ -331,7 +336,7 @@ func (s *scan) metadata(n *node, u url) {
 	case containsAny(p, "/identity", "recursive=true", "user-data", "/attributes/", "alt=text", "service-accounts"):
 		s.hit(MetadataTokenAccess, Suspicious, n.text)
 	case containsAny(p, "project-id", "project_id", "numeric-project-id", "/zone", "/region", "/hostname", "instance-id", "instance/id", "local-ipv4", "public-ipv4",
-		"/ip", "placement", "instance/name", "machine-type", "instance-type", "cluster-name", "cluster-location", "preempted", "instance-action", "maintenance", "api/token-ttl", "latest/dynamic"):
+		"/ip", "placement", "instance/name", "machine-type", "instance-type", "cluster-name", "cluster-location", "preempted", "instance-action", "maintenance", "latest/dynamic", "/v2/metadata", "/v2/stats", "/v3/", "/v4/", "latest/api/token"):
 		s.recon = append(s.recon, "metadata")
 		s.recTx = append(s.recTx, n.text)
 	default:
@@ -371,6 +376,11 @@ func (s *scan) remote(n *node) {
 		c = Suspicious
 	case n.any(isTempPath):
 		c = Suspicious
+	}
+	if len(words) > 1 && strings.Contains(words[len(words)-1], ":") && (n.name == "scp" || n.name == "rsync") {
+		if w := words[0]; isSecretFile(w) && !strings.HasSuffix(w, ".env") || isOneOf(strings.TrimSuffix(w, "/"), "/etc /root /home") {
+			s.hit(Exfiltration, Suspicious, n.text, "T1048")
+		}
 	}
 	if strings.Contains(far, "git") && n.has("-T") {
 		c = Neutral

@@ -10,7 +10,9 @@ import (
 // The bounds of one Read: whatever the input, the work stays in proportion.
 const (
 	maxText    = 64 << 10 // bytes of text read in all, decoded payloads included
-	maxNodes   = 2000     // simple commands looked at
+	maxReread  = 64 << 10 // bytes of shell text inside other shell text, parsed again
+	maxNodes   = 1000     // simple commands looked at
+	maxWords   = 512      // words of one command
 	maxDepth   = 10       // shells, wrappers and interpreters inside each other
 	maxDecodes = 4        // encodings inside each other
 	maxBlobs   = 48       // strings tried as an encoding
@@ -27,7 +29,7 @@ func Read(args []string, truncated bool) Reading {
 	s.truncated = truncated
 	clean := make([]string, 0, len(args))
 	for _, a := range args {
-		if s.bytes <= 0 || len(clean) >= maxNodes {
+		if s.bytes <= 0 || len(clean) >= maxWords {
 			s.truncated = true
 			break
 		}
@@ -55,6 +57,7 @@ type scan struct {
 	unparsed   bool
 
 	bytes, nodes, blobs int
+	reread, varBytes    int
 	depth, decodes      int
 
 	vars  map[string]string
@@ -73,6 +76,8 @@ type scan struct {
 	// cronDaemon is set when the text keeps a cron daemon in the foreground.
 	cronDaemon bool
 	unpacked   bool
+	// cwd is the temporary or hidden directory the text changed into.
+	cwd string
 	// planted is set when the text wrote a file that names a shell.
 	planted bool
 	// simple counts the commands of the outermost script that are not captured.
@@ -81,16 +86,17 @@ type scan struct {
 
 // artifact is a file the text made.
 type artifact struct {
-	path                        string
-	downloaded, decoded, remote bool
-	executable, listed          bool
-	content                     string
-	origin                      string
+	path                string
+	downloaded, decoded bool
+	// content is what was written, where it is constant; it is read once.
+	content string
+	// origin is the text of the command that made it.
+	origin string
 }
 
 func newScan() *scan {
 	return &scan{
-		bytes: maxText, nodes: maxNodes, blobs: maxBlobs,
+		bytes: maxText, nodes: maxNodes, blobs: maxBlobs, reread: maxText + maxReread, varBytes: 4 * maxText,
 		vars: map[string]string{}, loops: map[string]int{}, readVars: map[string]bool{},
 		files: map[string]*artifact{}, sockets: map[string]endpoint{}, seen: map[Indicator]bool{},
 	}
@@ -114,10 +120,12 @@ func (s *scan) take(text string) string {
 
 // setVar remembers a constant.
 func (s *scan) setVar(name, value string) {
-	if len(s.vars) >= maxVars && s.vars[name] == "" {
+	value = value[:min(len(value), maxValue)]
+	if s.varBytes -= len(value); s.varBytes < 0 || len(s.vars) >= maxVars && s.vars[name] == "" {
+		s.truncated = true
 		return
 	}
-	s.vars[name] = value[:min(len(value), maxValue)]
+	s.vars[name] = value
 }
 
 // forget drops constants that a command overwrites with input.
@@ -246,6 +254,10 @@ func shebang(text string) (string, bool) {
 func (s *scan) shell(text string, parent *node) []*node {
 	if s.depth >= maxDepth || s.nodes <= 0 || strings.TrimSpace(text) == "" {
 		s.truncated = s.truncated || s.depth >= maxDepth || s.nodes <= 0
+		return nil
+	}
+	if s.reread -= len(text); s.reread < 0 {
+		s.truncated = true
 		return nil
 	}
 	s.depth++

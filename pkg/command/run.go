@@ -93,7 +93,7 @@ func (s *scan) runShell(n *node) {
 			s.runsFile(v.file, n)
 		}
 	default:
-		s.stdinShell(n, v.interactive)
+		s.stdinShell(n)
 	}
 	if v.interactive && !v.hasScript && v.file == "" {
 		s.hit(InteractiveShell, Suspicious, n.text)
@@ -110,7 +110,7 @@ func (s *scan) runShell(n *node) {
 // back the terminal or the connection of the program that starts it.
 func reattached(n *node) bool {
 	for _, r := range n.redirs {
-		if r.op == "<&" && (r.target == "1" || r.target == "2") || r.op == ">&" && r.target == "0" {
+		if r.op == "<&" && (r.target == "1" || r.target == "2") || r.op == ">&" && r.target == "0" || r.target == "/dev/tty" || strings.HasPrefix(r.target, "$(tty") {
 			return true
 		}
 	}
@@ -127,20 +127,15 @@ func (s *scan) runScript(n *node, v invocation) {
 	if len(v.rest) > 0 && !strings.ContainsAny(v.script, " \t\n") && knownCommand(baseName(v.script)) {
 		v.script += " " + strings.Join(v.rest, " ") // a line that lost its quotes
 	}
-	if !v.interactive {
-		s.shell(v.script, &c)
-		return
-	}
-	// "bash -ic" keeps the redirections of an interactive shell.
 	s.shell(v.script, &c)
-	if usesSocket(s, n) {
+	if v.interactive && usesSocket(s, n) {
 		s.hit(ReverseShell, Malicious, n.text)
 	}
 }
 
 // stdinShell: a shell that reads its commands from a pipe, a here-document or
 // a redirection.
-func (s *scan) stdinShell(n *node, interactive bool) {
+func (s *scan) stdinShell(n *node) {
 	switch {
 	case n.hasStdin:
 		s.script(s.take(n.stdin), &node{via: n.via, redirs: n.redirs})
@@ -155,7 +150,6 @@ func (s *scan) stdinShell(n *node, interactive bool) {
 			}
 		}
 	}
-	_ = interactive
 }
 
 // pipedInto: an interpreter at the end of a pipeline runs what the commands

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"path"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -34,8 +33,6 @@ type node struct {
 	inTest bool
 	// captured is the number of command substitutions around it.
 	captured int
-	// wrapped is true for the command of "find -exec" and the like.
-	wrapped bool
 }
 
 type binding struct{ name, value string }
@@ -83,62 +80,6 @@ func parseShell(text string) (*syntax.File, bool) {
 		}
 	}
 	return nil, false
-}
-
-// maxNesting bounds what the recursive-descent parser is given.
-const maxNesting = 120
-
-// nestingTooDeep counts openers and closers whatever their quoting, and so
-// errs towards refusing: what is refused is read by words.
-func nestingTooDeep(text string) bool {
-	depth, prefix, ticks := 0, 0, 0
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; c {
-		case '(', '{', '[':
-			depth++
-		case ')', '}', ']':
-			depth = max(0, depth-1)
-		case '`':
-			if ticks++; i > 0 && text[i-1] == '\\' && ticks > 64 {
-				return true
-			}
-		case '!', '-', '~', '+':
-			if prefix++; prefix > 1000 {
-				return true
-			}
-			continue
-		default:
-			if c >= 'a' && c <= 'z' && (i == 0 || !isWordByte(text[i-1])) {
-				depth = max(0, depth+keywordStep(text[i:]))
-			}
-			if c != ' ' {
-				prefix = 0
-			}
-		}
-		if depth > maxNesting {
-			return true
-		}
-	}
-	return false
-}
-
-// keywordStep is +1 where a compound command begins, -1 where one ends.
-func keywordStep(s string) int {
-	n := 0
-	for n < len(s) && n < 9 && s[n] >= 'a' && s[n] <= 'z' {
-		n++
-	}
-	switch s[:n] {
-	case "if", "while", "until", "for", "case", "select", "time", "coproc", "function":
-		return 1
-	case "fi", "done", "esac":
-		return -1
-	}
-	return 0
-}
-
-func isWordByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 func (w *walker) stmts(list []*syntax.Stmt) []*node {
@@ -373,6 +314,10 @@ func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin
 		}
 		var words []string
 		for i, a := range call.Args {
+			if len(words) > maxWords {
+				w.s.truncated = true
+				break
+			}
 			w.word = i
 			words = append(words, w.exp.fields(a)...)
 		}
@@ -390,54 +335,8 @@ func (n *node) setWords(words []string) {
 		n.name, n.path, n.args = "", "", nil
 		return
 	}
-	n.path, n.args = words[0], words[1:]
+	n.path, n.args = words[0], words[1:min(len(words), maxWords)]
 	n.name = baseName(n.path)
-}
-
-// baseName is the command's name without directory, version or login dash:
-// "/usr/bin/python3.11" is "python", "-bash" is "bash".
-func baseName(p string) string {
-	if isGlob(p) {
-		p = resolveGlob(p)
-	}
-	b := strings.TrimPrefix(path.Base(p), "-")
-	if i := strings.IndexByte(b, '$'); i >= 0 && b != "$SHELL" && b != "$BASH" {
-		if s := stripParams(b); knownCommand(s) {
-			return s
-		}
-		return b
-	}
-	switch b {
-	case "$SHELL":
-		return "sh"
-	case "$BASH":
-		return "bash"
-	}
-	for _, lang := range [...]string{"python", "pypy", "perl", "ruby", "php", "lua", "node", "pip", "gcc", "g++", "clang", "java", "luajit", "tclsh"} {
-		if rest, ok := strings.CutPrefix(b, lang); ok && strings.Trim(rest, "0123456789.-") == "" {
-			return lang
-		}
-	}
-	return b
-}
-
-// stripParams removes "$name" from a word broken up with unset variables.
-func stripParams(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '$' {
-			b.WriteByte(s[i])
-			continue
-		}
-		if end := strings.IndexByte(s[i:], '}'); end > 0 && i+1 < len(s) && s[i+1] == '{' {
-			i += end
-			continue
-		}
-		for i+1 < len(s) && isWordByte(s[i+1]) {
-			i++
-		}
-	}
-	return b.String()
 }
 
 // assign records a constant assignment and returns its value.
@@ -459,7 +358,7 @@ func (w *walker) assign(a *syntax.Assign) (string, bool) {
 		v = w.s.vars[a.Name.Value] + v
 	}
 	w.s.setVar(a.Name.Value, v)
-	w.s.assigned(w, a.Name.Value, v, sourceOf(w.src, a))
+	w.s.assigned(a.Name.Value, v, sourceOf(w.src, a))
 	return v, true
 }
 

@@ -87,6 +87,10 @@ func (s *scan) probe(n *node, r redir, e endpoint) {
 		}
 	case r.op == "<" && len(n.to) == 0 && hasOutputFile(n):
 		s.hit(Download, Suspicious, n.text)
+	case kindOfHost(e.host) == publicHost && strings.HasPrefix(r.op, ">") && len(n.subs) > 0:
+		s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
+	case kindOfHost(e.host) == publicHost && (n.name == "cat" || n.name == "" && n.captured > 0 && r.op == "<"):
+		s.hit(Download, Suspicious, n.text)
 	case n.name == "" || isOneOf(n.name, "cat echo printf true : exec timeout test"):
 		if n.name == "" || n.inTest || kindOfHost(e.host) != publicHost {
 			s.hit(HealthCheck, Benign, n.text)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -23,10 +24,16 @@ var rules = [...]rule{
 		Miner, Malicious, "", nil},
 	{"*", Miner, Malicious, "", minerArguments},
 
+	{"tcpdump tshark dumpcap ettercap bettercap", Recon, Suspicious, "T1040", func(n *node) bool { return !n.has("--version", "-D", "-h") }},
+
 	// Escapes from the container.
 	{"nsenter", ContainerEscape, Malicious, "", func(n *node) bool { return n.has("-t", "-t1", "--target") || n.argContains("/proc/1/ns") }},
 	{"unshare", ContainerEscape, Suspicious, "", nil},
 	{"cdk cdk_linux_amd64 deepce deepce.sh botb ctrsploit peirates kdigger escape.sh", ContainerEscape, Malicious, "", nil},
+	{"runc crun", ContainerEscape, Suspicious, "", func(n *node) bool { return n.has("run", "exec", "create") }},
+	{"ls cat stat file find curl nc socat", ContainerEscape, Suspicious, "", func(n *node) bool {
+		return !n.inTest && n.any(func(a string) bool { return isOneOf(path.Base(a), "docker.sock containerd.sock crio.sock") })
+	}},
 	{"amicontained", Recon, Suspicious, "T1082", nil},
 	{"docker podman nerdctl", ContainerEscape, Malicious, "", func(n *node) bool {
 		return n.has("run", "create") && (n.has("--privileged") || n.argContains("--pid=host", "/:/", "docker.sock", "cap-add=SYS_ADMIN", "cap-add=ALL") || has2(n, "--pid", "host") || has2(n, "--cap-add", "SYS_ADMIN"))
@@ -61,9 +68,7 @@ var rules = [...]rule{
 	{"sudo", Recon, Suspicious, "T1033", func(n *node) bool {
 		return len(n.args) > 0 && (n.args[0] == "-l" || n.args[0] == "-ll" || n.args[0] == "-nl" || n.has("-l", "--list") && n.has("-n"))
 	}},
-	{"sudo doas", PrivilegeEscalation, Suspicious, "T1548.003", func(n *node) bool {
-		return n.has("-i", "-s", "su", "--login", "--shell") && !n.has("-c") || bareShellLast(n)
-	}},
+	{"sudo doas", PrivilegeEscalation, Suspicious, "T1548.003", becomesRoot},
 	{"su", PrivilegeEscalation, Suspicious, "T1548.003", func(n *node) bool {
 		return !n.has("-c", "--command", "--session-command") && !n.short('c') && !n.has("--help")
 	}},
@@ -77,9 +82,12 @@ var rules = [...]rule{
 		return n.argContains("setuid", "setgid", "sys_admin", "dac_", "sys_ptrace", "=ep", "all+", "chown", "fowner", "sys_module") && !n.argContains("net_bind", "net_raw", "ipc_lock")
 	}},
 	{"capsh", PrivilegeEscalation, Suspicious, "T1548.001", func(n *node) bool { return !n.has("--print") && n.argContains("--gid=0", "--uid=0", "--") }},
-	{"capsh", Recon, Neutral, "T1082", func(n *node) bool { return n.has("--print") }},
 	{"gdb strace ltrace", PrivilegeEscalation, Suspicious, "T1055.008", func(n *node) bool {
 		return n.has("-p", "--pid") && n.argContains("call", "system(", "1") && n.name == "gdb"
+	}},
+	{"enable", PrivilegeEscalation, Suspicious, "T1574.006", func(n *node) bool { return n.has("-f") }},
+	{"openssl", PrivilegeEscalation, Suspicious, "T1574.006", func(n *node) bool {
+		return n.has("-engine", "-provider-path") && n.any(func(a string) bool { return strings.Contains(a, "/") && strings.Contains(a, ".so") })
 	}},
 	{"setpriv", PrivilegeEscalation, Suspicious, "T1548.001", func(n *node) bool { return n.has("--reuid=0", "--reuid=root") }},
 
@@ -93,6 +101,7 @@ var rules = [...]rule{
 	{"usermod gpasswd adduser", Persistence, Suspicious, "T1098", func(n *node) bool {
 		return n.any(func(a string) bool { return isOneOf(a, "sudo wheel root admin shadow") }) && !n.has("-u")
 	}},
+	{"usermod", Persistence, Malicious, "T1098", func(n *node) bool { return has2(n, "-u", "0") || n.has("-ou") }},
 	{"chpasswd passwd", Persistence, Suspicious, "T1098", func(n *node) bool {
 		return !n.has("-S", "-l", "--status", "--lock") && !strings.Contains(n.line(), "$")
 	}},
@@ -108,6 +117,17 @@ var rules = [...]rule{
 
 	// Destruction.
 	{"rm unlink", Destruction, Malicious, "T1485", removesSystem},
+	{"rm", Destruction, Suspicious, "T1485", func(n *node) bool {
+		return n.short('r') && n.any(func(a string) bool {
+			return containsAny(a, "/var/lib/postgresql", "/var/lib/mysql", "/var/lib/mongo", "/var/lib/redis", "/var/lib/elasticsearch", "/var/lib/docker", "/var/lib/kubelet") && !containsAny(a, "cache", "tmp", "lock")
+		})
+	}},
+	{"gpg gpg2 openssl ccrypt age 7z zip", Destruction, Suspicious, "T1486", func(n *node) bool {
+		return n.swept && (n.has("-c", "--symmetric", "-e", "--encrypt", "enc") || n.argContains("-p")) && !n.has("-d", "--decrypt")
+	}},
+	{"chmod chown", Destruction, Malicious, "T1485", func(n *node) bool {
+		return (n.short('R') || n.has("--recursive")) && n.any(func(a string) bool { return isOneOf(strings.TrimSuffix(a, "*"), "/ /etc /usr /bin /lib") })
+	}},
 	{"shred srm wipe", Destruction, Suspicious, "T1485", nil},
 	{"shred srm wipe", Destruction, Malicious, "T1561.001", func(n *node) bool { return n.any(isDisk) || n.any(isSystemPath) }},
 	{"dd", Destruction, Malicious, "T1561.001", func(n *node) bool {
@@ -121,12 +141,13 @@ var rules = [...]rule{
 	{"wipefs sgdisk sfdisk blkdiscard hdparm parted fdisk", Destruction, Suspicious, "T1561.001", func(n *node) bool { return n.any(isDisk) && !n.has("-l", "--list", "print") }},
 	{"mv", Destruction, Malicious, "T1485", func(n *node) bool { return len(n.args) > 1 && n.args[len(n.args)-1] == "/dev/null" }},
 	{"find", Destruction, Malicious, "T1485", func(n *node) bool {
-		return (n.has("-delete") || n.has("shred") || n.has("rm") && n.has("-exec")) && len(n.args) > 0 && isSystemPath(n.args[0]) && !n.has("-mtime", "-mmin", "-empty", "-perm", "-name", "-iname", "-ctime", "-newer", "-path")
+		return (n.has("-delete") || n.has("shred") || n.has("rm") && n.has("-exec")) && len(n.args) > 0 && isSystemPath(n.args[0]) && (!n.has("-mtime", "-mmin", "-empty", "-perm", "-name", "-iname", "-ctime", "-newer", "-path") || has2(n, "-name", "*"))
 	}},
 	{"find", Destruction, Malicious, "T1486", func(n *node) bool {
 		return n.has("-exec") && n.argContains("openssl", "gpg", "ccrypt") && n.argContains("enc", "-c", "-e") && !n.has("-d")
 	}},
 	{"kill", Destruction, Malicious, "T1489", func(n *node) bool { return has2(n, "-9", "-1") || has2(n, "-KILL", "-1") }},
+	{"shutdown reboot poweroff halt init telinit", Destruction, Suspicious, "T1529", func(n *node) bool { return n.name != "init" && n.name != "telinit" || n.has("0", "6") }},
 	{"stress stress-ng", Destruction, Suspicious, "T1499", nil},
 
 	// Logs, audit, defences.
@@ -136,6 +157,9 @@ var rules = [...]rule{
 	}},
 	{"rm", LogTampering, Suspicious, "T1070.002", func(n *node) bool {
 		return n.any(func(a string) bool { return isOneOf(strings.TrimRight(a, "*/"), "/var/log") })
+	}},
+	{"find", LogTampering, Suspicious, "T1070.002", func(n *node) bool {
+		return len(n.args) > 0 && n.args[0] == "/" && n.argContains(".log") && (n.has("truncate", "shred", "-delete", "rm")) && !n.has("-mtime", "-mmin", "-ctime")
 	}},
 	{"journalctl", LogTampering, Suspicious, "T1070.002", func(n *node) bool { return n.argContains("--vacuum", "--rotate", "--flush") }},
 	{"dmesg", LogTampering, Suspicious, "T1070.002", func(n *node) bool { return n.has("-C", "-c", "--clear") }},
@@ -209,6 +233,20 @@ var rulesByName = sync.OnceValue(func() map[string][]*rule {
 	}
 	return index
 })
+
+// becomesRoot: sudo that gives a shell rather than running one command.
+func becomesRoot(n *node) bool {
+	own := n.args
+	if w := wrapperOf(n.name); w != nil {
+		c := *n
+		rest := w.command(&c)
+		own = n.args[:len(n.args)-len(rest)]
+		if len(rest) > 0 && rest[0] == "su" {
+			return !slices.Contains(rest, "-c")
+		}
+	}
+	return slices.ContainsFunc(own, func(a string) bool { return isOneOf(a, "-i -s --login --shell") }) && len(own) == len(n.args) || bareShellLast(n)
+}
 
 // bareShellLast: "sudo bash", "sudo -u root /bin/sh".
 func bareShellLast(n *node) bool {
@@ -308,6 +346,7 @@ func minerArguments(n *node) bool {
 	score := 0
 	for i, a := range n.args {
 		low := strings.ToLower(a)
+		value := a[strings.LastIndexByte(a, '=')+1:]
 		switch {
 		case containsAny(low, "stratum+tcp://", "stratum+ssl://", "stratum+tls://", "stratum+udp://", "stratum1+", "stratum2+", "stratum://", "daemon+http://"):
 			return true
@@ -315,7 +354,7 @@ func minerArguments(n *node) bool {
 			score += 2
 		case (low == "-a" || low == "--algo" || low == "--coin") && i+1 < len(n.args) && isCoinAlgorithm(n.args[i+1]), strings.HasPrefix(low, "--algo=") && isCoinAlgorithm(a[7:]), strings.HasPrefix(low, "--coin=") && isCoinAlgorithm(a[7:]):
 			score += 2
-		case len(a) >= 90 && len(a) < 160 && (a[0] == '4' || a[0] == '8') && isBase58Run(a, 90):
+		case len(value) >= 90 && len(value) < 160 && (value[0] == '4' || value[0] == '8') && allIn(value[:90], isBase58):
 			score += 2
 		case (low == "-o" || low == "--url" || low == "--pool") && i+1 < len(n.args) && hasPort(n.args[i+1]), strings.HasPrefix(low, "--url=") && hasPort(a), strings.HasPrefix(low, "--pool=") && hasPort(a):
 			score++
@@ -327,8 +366,6 @@ func minerArguments(n *node) bool {
 	}
 	return score >= 2 && n.name != "curl" && n.name != "mysql"
 }
-
-func isBase58Run(a string, n int) bool { return allIn(a[:n], isBase58) }
 
 func hasPort(a string) bool {
 	i := strings.LastIndexByte(a, ':')

@@ -32,7 +32,8 @@ var wrappers = [...]wrapper{
 	{names: "taskset", skip: 1, launcher: true},
 	{names: "numactl", valued: "NmCip"},
 	{names: "stdbuf", valued: "ioe", launcher: true},
-	{names: "unbuffer rlwrap tsp torify torsocks catchsegv ltrace softlimit setlock eatmydata faketime"},
+	{names: "unbuffer rlwrap tsp torify torsocks catchsegv softlimit setlock", launcher: true},
+	{names: "eatmydata faketime"},
 	{names: "timeout gtimeout", valued: "sk", long: "--signal --kill-after", skip: 1, launcher: true},
 	{names: "watch", valued: "nd", long: "--interval", joined: true, launcher: true},
 	{names: "xargs", valued: "IiLnPsEadr", long: "--max-args --max-procs --replace --delimiter --arg-file", launcher: true},
@@ -89,7 +90,9 @@ func (s *scan) unwrap(n *node) {
 			if len(words) == 2 && isShell(baseName(words[1])) {
 				s.hit(InteractiveShell, Suspicious, n.text)
 			}
-			s.inner(n, func() { s.shell(strings.Join(words[1:], " "), &node{via: append(n.via, "ssh"), from: n.from}) })
+			s.deeper(func() {
+				s.shell(strings.Join(words[1:], " "), &node{via: append(n.via[:len(n.via):len(n.via)], "ssh"), from: n.from})
+			})
 		}
 		return
 	case "kubectl", "oc", "docker", "podman", "nerdctl", "crictl", "ctr":
@@ -112,7 +115,7 @@ func (s *scan) unwrap(n *node) {
 		return
 	case "script":
 		for _, c := range n.opt("-c", "--command") {
-			s.shell(c, &node{via: append(n.via, "script")})
+			s.shell(c, &node{via: append(n.via[:len(n.via):len(n.via)], "script")})
 		}
 		return
 	case "start-stop-daemon":
@@ -207,15 +210,20 @@ func (s *scan) rewrap(n *node, words []string, launcher bool) {
 		s.binding(b, n)
 	}
 	c.binds = nil
-	c.wrapped = launcher
+	for _, f := range n.from {
+		c.swept = c.swept || f.name == "seq"
+	}
 	if launcher && isBareShell(&c) && len(c.from) == 0 && !c.hasStdin && len(c.redirs) == 0 {
 		s.hit(InteractiveShell, Suspicious, n.text)
+		if slices.Contains(c.via, "sudo") || slices.Contains(c.via, "doas") {
+			s.hit(PrivilegeEscalation, Suspicious, n.text, "T1548.003")
+		}
 	}
 	s.visit(&c)
 }
 
-// inner runs f one level deeper.
-func (s *scan) inner(_ *node, f func()) {
+// deeper runs f one level deeper.
+func (s *scan) deeper(f func()) {
 	if s.depth < maxDepth {
 		s.depth++
 		f()
@@ -261,8 +269,11 @@ func (s *scan) containerExec(n *node) {
 		s.rewrap(n, n.args[i+1:], false)
 		return
 	}
-	words := n.operands("nctuew", "--namespace", "--container", "--user", "--env", "--workdir", "--kubeconfig", "--context")
+	words := n.operands("ncuew", "--namespace", "--container", "--user", "--env", "--workdir", "--kubeconfig", "--context")
 	if len(words) > 2 && words[0] == "exec" {
+		if len(words) == 3 && isShell(baseName(words[2])) {
+			s.hit(InteractiveShell, Suspicious, n.text)
+		}
 		s.rewrap(n, words[2:], false)
 	}
 }

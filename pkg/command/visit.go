@@ -130,7 +130,7 @@ func (s *scan) binding(b binding, n *node) {
 }
 
 // assigned looks at a variable set in the text.
-func (s *scan) assigned(_ *walker, name, value, text string) {
+func (s *scan) assigned(name, value, text string) {
 	switch name {
 	case "LD_PRELOAD":
 		if isTempPath(value) {
@@ -193,6 +193,9 @@ func (s *scan) executes(n *node) {
 
 // runsFile weighs the execution of a file, directly or by an interpreter.
 func (s *scan) runsFile(p string, n *node) {
+	if s.cwd != "" && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "$") {
+		p = s.cwd + "/" + strings.TrimPrefix(p, "./")
+	}
 	if a := s.files[path.Base(p)]; a != nil {
 		switch {
 		case a.downloaded:
@@ -208,7 +211,7 @@ func (s *scan) runsFile(p string, n *node) {
 	if isReconScript(path.Base(p)) {
 		s.hit(Recon, Suspicious, n.text, "T1082")
 	}
-	if s.unpacked && (strings.HasPrefix(p, "./") || isTempPath(p)) {
+	if s.unpacked && (strings.HasPrefix(n.path, "./") || isTempPath(p)) {
 		s.hit(DownloadAndExecute, Suspicious, n.text)
 	}
 	switch {

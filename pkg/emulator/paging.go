@@ -46,7 +46,7 @@ func page[T any](list []T, size int, token string, parameters ...string) (shown 
 
 // total is the length of a list as total_size has it.
 func total[T any](list []T) int32 {
-	return int32(min(len(list), math.MaxInt32)) //nolint:gosec // bounded
+	return int32(min(len(list), math.MaxInt32))
 }
 
 func pageToken(seal string, offset int) string {

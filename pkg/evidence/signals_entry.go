@@ -77,7 +77,7 @@ func entryScore(e *LogEntry, event time.Time, probers map[string]bool) int {
 	add(scoreScanner, scannerAgent(r.UserAgent))
 	add(scoreProber, probers[r.RemoteIP] && !refused)
 	add(scoreInFlight, !refused && !e.Time.Add(r.Latency+skew).Before(event))
-	add(scoreWrite, !refused && (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"))
+	add(scoreWrite, !refused && (r.Method == http.MethodPost || r.Method == "PUT" || r.Method == "PATCH"))
 	switch {
 	case before <= 10*time.Second:
 		add(scoreClose, !refused)

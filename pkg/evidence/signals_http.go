@@ -114,7 +114,7 @@ func traverses(r *Request) bool {
 // uploads reports whether a request wrote a file by the look of it: POST or PUT
 // to a path that names uploads, or PUT or POST of a server-side script.
 func uploads(r *Request) bool {
-	if (r.Method != "POST" && r.Method != "PUT" && r.Method != "MOVE") || (r.Status >= 400 && r.Status < 500) {
+	if (r.Method != http.MethodPost && r.Method != "PUT" && r.Method != "MOVE") || (r.Status >= 400 && r.Status < 500) {
 		return false
 	}
 	p, _, _ := strings.Cut(decode(stripOrigin(bound(r.URL))), "?")
@@ -122,7 +122,7 @@ func uploads(r *Request) bool {
 	case ".jsp", ".jspx", ".war", ".phtml", ".aspx", ".cgi":
 		return true
 	case ".php", ".sh", ".py":
-		return r.Method != "POST"
+		return r.Method != http.MethodPost
 	}
 	for seg := range strings.SplitSeq(p, "/") {
 		base := strings.TrimSuffix(seg, path.Ext(seg))

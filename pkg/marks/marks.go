@@ -12,7 +12,6 @@ package marks
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,23 +85,25 @@ func Read(prefix string, all map[string]string) Known {
 	if !k.Present {
 		return k
 	}
-	values := make(map[string]string, len(ours))
-	for name, m := range ours {
+	k.Keys = make([]string, 0, len(ours))
+	for _, m := range ours {
 		k.Keys = append(k.Keys, m.key)
-		values[name] = m.value
 	}
 	slices.Sort(k.Keys)
-	k.Schema, k.Status = values["schema"], lower(values["status"])
-	k.Verdict, k.Priority = lower(values["verdict"]), lower(values["priority"])
-	k.Incident, k.NextAction = lower(values["incident"]), lower(values["next_action"])
-	k.EventTime = readTime(values["event_time"])
-	k.Time = readTime(values["time"])
-	k.Digest = lower(values["digest"])
-	k.Intact = k.Digest != "" && k.Digest == digest(values)
-	if n, err := strconv.Atoi(values["score"]); err == nil && n >= 0 && n <= 100 {
+	word := func(name string) string { return lower(ours[name].value) }
+	k.Schema, k.Status = word("schema"), word("status")
+	k.Verdict, k.Priority = word("verdict"), word("priority")
+	k.Incident, k.NextAction = word("incident"), word("next_action")
+	k.EventTime, k.Time = readTime(word("event_time")), readTime(word("time"))
+	k.Digest = word("digest")
+	k.Intact = k.Digest != "" && k.Digest == digest(func(name string) (string, bool) {
+		m, ok := ours[name]
+		return m.value, ok
+	})
+	if n, err := strconv.Atoi(word("score")); err == nil && n >= 0 && n <= 100 {
 		k.Score = n
 	}
-	for part := range strings.SplitSeq(lower(values["sources"]), ",") {
+	for part := range strings.SplitSeq(word("sources"), ",") {
 		if name, state, ok := strings.Cut(part, "="); ok {
 			if k.Sources == nil {
 				k.Sources = map[string]string{}
@@ -142,8 +143,9 @@ func Diff(existing map[string]string, want Set, prefix string) (set map[string]s
 	return want.Values, remove
 }
 
-// names is Names for looking up. It is built once and only read.
-var names = func() map[string]bool {
+// ordered and names are Names for going over and for looking up. They are built
+// once and only read.
+var ordered, names = Names(), func() map[string]bool {
 	m := make(map[string]bool)
 	for _, name := range Names() {
 		m[name] = true
@@ -157,7 +159,7 @@ type mark struct{ key, value string }
 // pick finds our marks by name.
 func pick(prefix string, all map[string]string) map[string]mark {
 	prefix = lower(prefix)
-	ours := map[string]mark{}
+	ours := make(map[string]mark, min(len(all), len(ordered)))
 	for key, value := range all {
 		name, ok := strings.CutPrefix(lower(key), prefix)
 		if !ok || !names[name] {
@@ -175,18 +177,20 @@ func pick(prefix string, all map[string]string) map[string]mark {
 // digest is the hash of all values but those of "digest" and "time", by name.
 // Case and surrounding space do not count, because Security Command Center may
 // change them.
-func digest(values map[string]string) string {
-	h := sha256.New()
-	for _, name := range Names() {
-		value, ok := values[name]
+func digest(value func(name string) (string, bool)) string {
+	buf := make([]byte, 0, 4<<10)
+	for _, name := range ordered {
+		v, ok := value(name)
 		if !ok || name == "digest" || name == "time" {
 			continue
 		}
-		value = lower(strings.TrimSpace(value))
-		// The length tells where a value ends; a hash never returns an error.
-		_, _ = io.WriteString(h, name+" "+strconv.Itoa(len(value))+" "+value+"\n")
+		v = lower(strings.TrimSpace(v))
+		buf = append(append(buf, name...), ' ')
+		buf = strconv.AppendInt(buf, int64(len(v)), 10) // tells where the value ends
+		buf = append(append(append(buf, ' '), v...), '\n')
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(buf)
+	return hex.EncodeToString(sum[:16])
 }
 
 func readTime(s string) time.Time {

@@ -25,7 +25,7 @@ const (
 	between = " ⏎ "
 )
 
-// Render makes the marks of a record: all that have something to say, under
+// Render makes the marks of a record: all that have something to say, with
 // the prefix in lower case. The same record gives the same marks.
 func Render(r *record.Record, prefix string) Set {
 	v := map[string]string{}
@@ -41,7 +41,10 @@ func Render(r *record.Record, prefix string) Set {
 	surroundings(r, put)
 	related(r, put)
 
-	out := Set{Values: make(map[string]string, len(v)+1), Digest: digest(v)}
+	out := Set{Values: make(map[string]string, len(v)+1), Digest: digest(func(name string) (string, bool) {
+		value, ok := v[name]
+		return value, ok
+	})}
 	v["digest"] = out.Digest
 	for name, value := range v {
 		out.Values[lower(prefix)+name] = value

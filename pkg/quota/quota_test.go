@@ -238,7 +238,7 @@ func TestNilBudgetAllowsEverything(t *testing.T) {
 func TestPropertyWindows(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
-		rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a repeatable schedule, not a secret
+		rnd := rand.New(rand.NewPCG(seed, 1))
 		perMinute, perDay := 1+rnd.IntN(20), 0
 		if rnd.IntN(2) == 0 {
 			perDay = 1 + rnd.IntN(200)

@@ -73,10 +73,22 @@ func (b *builder) text(s string, max int) string {
 func (b *builder) command(p *finding.Process) string {
 	s, ok := b.commands[p]
 	if !ok {
-		s = clean(b.r.Args(p.Args), maxCommand)
+		s = b.args(p.Args, maxCommand)
 		b.commands[p] = s
 	}
 	return s
+}
+
+// args is a redacted command line of at most max characters. Arguments that
+// cannot be seen in it are not read.
+func (b *builder) args(argv []string, max int) string {
+	size := 0
+	for i, arg := range argv {
+		if size += len(arg) + 1; size > 4*max && i > 0 {
+			return clean(b.r.Args(argv[:i])+" …", max)
+		}
+	}
+	return clean(b.r.Args(argv), max)
 }
 
 // clean is a name of a closed set, or one whose form was checked where it was

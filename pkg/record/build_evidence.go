@@ -255,7 +255,7 @@ func (b *builder) config() *Config {
 func (b *builder) container(c *evidence.ContainerConfig) ContainerConfig {
 	out := ContainerConfig{
 		Name: b.text(c.Name, maxName), Image: b.text(c.Image, 2*maxName), Digest: b.text(c.Digest, maxName),
-		Command: clean(b.r.Args(slices.Concat(c.Command, c.Args)), maxStep), EnvNames: b.texts(c.EnvNames, maxEnvNames, 128),
+		Command: b.args(slices.Concat(c.Command, c.Args), maxStep), EnvNames: b.texts(c.EnvNames, maxEnvNames, 128),
 		PlaintextSecretEnv: b.texts(c.PlaintextSecretEnv, maxEnvNames, 128), Ports: first(c.Ports, 20), Probes: b.texts(c.Probes, 10, maxName),
 	}
 	for _, s := range first(slices.Concat(c.SecretEnv, c.SecretMounts), maxList) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode"
@@ -110,8 +111,10 @@ func fullInput() Input {
 	}
 }
 
-// inputs are records of several shapes.
-func inputs() map[string]Input {
+// inputs are records of several shapes, made once; nobody changes them.
+var inputs = sync.OnceValue(makeInputs)
+
+func makeInputs() map[string]Input {
 	failed := fullInput()
 	failed.Evidence = &evidence.Evidence{
 		FindingsState: evidence.Status{State: evidence.Timeout, Reason: "no answer", Took: 8 * time.Second}, LogsState: evidence.Status{State: evidence.Error, Reason: "internal"},
@@ -139,7 +142,7 @@ func inputs() map[string]Input {
 func large() Input {
 	in := fullInput()
 	p := in.Finding.Processes[1]
-	p.Args = strings.Fields(strings.Repeat("argument ", 20_000))
+	p.Args = strings.Fields(strings.Repeat("argument ", 5_000))
 	for i := range 300 {
 		in.Finding.Processes = append(in.Finding.Processes, p)
 		in.Finding.Files = append(in.Finding.Files, finding.File{Path: strings.Repeat("p", 5000), Contents: strings.Repeat("c ", 5000)})
@@ -152,7 +155,7 @@ func large() Input {
 		in.Evidence.Config.Containers = append(in.Evidence.Config.Containers, in.Evidence.Config.Containers[0])
 	}
 	in.Assessment.Child = &in.Finding.Processes[5]
-	in.Assessment.Signals = evidence.Signals(in.Evidence.Logs, in.Finding)
+	in.Assessment.Signals = evidence.Signals(in.Evidence.Logs, nil)
 	return in
 }
 

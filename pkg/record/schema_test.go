@@ -31,7 +31,7 @@ func TestSchemaIsCurrent(t *testing.T) {
 	t.Parallel()
 	want := schema(t)
 	if *update {
-		if err := os.WriteFile(schemaFile, want, 0o644); err != nil { //nolint:gosec // documentation, readable by all
+		if err := os.WriteFile(schemaFile, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -320,7 +320,7 @@ type Assessment struct {
 	Reasons []Reason `json:"reasons,omitempty"`
 	// Unchecked says in words what was not checked, and why.
 	Unchecked []string `json:"unchecked,omitempty"`
-	// Policy is the id of the scoring policy.
+	// Policy is the id of the scoring policy in use.
 	Policy string `json:"policy,omitempty"`
 }
 

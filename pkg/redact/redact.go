@@ -93,7 +93,7 @@ func (r *Redactor) Args(argv []string) string {
 // span is a half-open range of bytes to mask.
 type span struct{ from, to int }
 
-// pass masks what one look at s finds.
+// pass masks what one look at s finds; masking may uncover more.
 func (r *Redactor) pass(s string) string {
 	if word(s, 0, 0) == len(s) && len(s) < 16 && !strings.ContainsAny(s, "=:>%@-") {
 		return s // a bare word too short for a token
@@ -174,7 +174,7 @@ func bound(s string) string {
 // within cuts a text of which only max characters will be shown, generously
 // and at a space, so that redacting it costs no more than needed.
 func within(s string, max int) string {
-	limit := 8*max + 4096
+	limit := 4*max + 512
 	if max <= 0 || len(s) <= limit {
 		return s
 	}

@@ -194,6 +194,9 @@ var piped = []struct {
 }
 
 func (f *finder) pipes() {
+	if !strings.ContainsAny(f.text, "|'\" ") {
+		return
+	}
 	for _, p := range piped {
 		if !strings.Contains(f.text, p.needle) {
 			continue

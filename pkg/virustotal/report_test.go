@@ -192,7 +192,7 @@ func TestRealReports(t *testing.T) {
 	kinds := map[string]string{"file": kindFile, "domain": kindDomain, "ip_address": kindIP, "url": kindURL}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
-			raw, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // a test's own input
+			raw, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -237,7 +237,7 @@ func TestRealErrors(t *testing.T) {
 		Status int
 		Code   string
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "error_codes_documented.json")) //nolint:gosec // a test's own input
+	raw, err := os.ReadFile(filepath.Join(dir, "error_codes_documented.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestRealErrors(t *testing.T) {
 	for _, p := range pairs {
 		check(p.Code, p.Status, refuse(p.Status, p.Code, "a message"))
 	}
-	raw, err = os.ReadFile(filepath.Join(dir, "errors.ndjson")) //nolint:gosec // a test's own input
+	raw, err = os.ReadFile(filepath.Join(dir, "errors.ndjson"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		Writes:        budget("scc_writes", u.SCCWritesPerMinute.n, 0),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("Security Command Center: %w", err)
+		return nil, fmt.Errorf("connect to Security Command Center: %w", err)
 	}
 	c.closers = append(c.closers, findings.Close)
 	logs, err := cloudlogging.New(ctx, cloudlogging.Options{
@@ -59,18 +59,18 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		Scopes:        u.LogScopes,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("Cloud Logging: %w", err)
+		return nil, fmt.Errorf("connect to Cloud Logging: %w", err)
 	}
 	c.closers = append(c.closers, logs.Close)
 	workloads, err := cloudrun.New(ctx, cloudrun.Options{ClientOptions: upstream.ClientOptions(u.RunEndpoint)})
 	if err != nil {
-		return nil, fmt.Errorf("Cloud Run: %w", err)
+		return nil, fmt.Errorf("connect to Cloud Run: %w", err)
 	}
 	c.closers = append(c.closers, workloads.Close)
 	if u.RecordTopic != "" || deadLetterTopic != "" {
 		c.publisher, err = publish.New(ctx, publish.Options{RecordTopic: u.RecordTopic, DeadLetterTopic: deadLetterTopic})
 		if err != nil {
-			return nil, fmt.Errorf("Pub/Sub: %w", err)
+			return nil, fmt.Errorf("connect to Pub/Sub: %w", err)
 		}
 		c.closers = append(c.closers, c.publisher.Close)
 	}
@@ -81,7 +81,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 			Budget: budget("virustotal", u.VTRequestsPerMinute.n, u.VTRequestsPerDay.n),
 		})
 		if err != nil {
-			return nil, fmt.Errorf("VirusTotal: %w", err)
+			return nil, fmt.Errorf("connect to VirusTotal: %w", err)
 		}
 	}
 	c.pipeline, err = newPipeline(u, collector)

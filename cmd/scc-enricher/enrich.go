@@ -41,7 +41,7 @@ const maxFile = 64 << 20
 // Run enriches every finding of every file; one that fails does not stop the rest.
 func (e *enrichCmd) Run(ctx context.Context, std streams) error {
 	var f faults
-	e.upstreams.check(&f)
+	e.check(&f)
 	f.must(!e.Write || !e.Offline, "--write", "not with --offline: a verdict on no evidence must not overwrite a better one")
 	if err := f.err(); err != nil {
 		return err

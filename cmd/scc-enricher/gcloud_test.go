@@ -40,7 +40,7 @@ func TestGcloud(t *testing.T) {
 	env := gcloudEnv(t)
 	shell := func(line string) string {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.Join(append(exports, line), "\n")) //nolint:gosec // what our own program printed
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.Join(exports, "\n")+"\n"+line)
 		var out, errs bytes.Buffer
 		cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &errs
 		if err := cmd.Run(); err != nil {

@@ -18,7 +18,7 @@ type duration struct {
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (d *duration) UnmarshalText(text []byte) error {
+func (d *duration) UnmarshalText(text []byte) error { //nolint:unparam // encoding.TextUnmarshaler; the fault is reported by check
 	v, err := time.ParseDuration(string(text))
 	switch {
 	case err != nil:
@@ -37,7 +37,7 @@ type count struct {
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (c *count) UnmarshalText(text []byte) error {
+func (c *count) UnmarshalText(text []byte) error { //nolint:unparam // encoding.TextUnmarshaler; the fault is reported by check
 	n, err := strconv.Atoi(string(text))
 	if err != nil || n < 0 {
 		c.fault = fmt.Errorf("%q is no whole number of zero or more", text)

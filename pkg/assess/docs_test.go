@@ -22,7 +22,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	var values []string
-	for _, list := range [][]string{verdictOrder(), priorityOrder(), actionOrder(), sources(), ConfigRisks(), Phases()} {
+	for _, list := range [][]string{verdictOrder(), priorityOrder(), actionOrder(), sources(), ConfigRisks(), phases()} {
 		values = append(values, list...)
 	}
 	for _, v := range values {

@@ -213,9 +213,10 @@ func closingBrace(s string) int {
 	for i := 0; i < len(s); i++ {
 		switch {
 		case quote != 0:
-			if s[i] == '\\' {
+			switch s[i] {
+			case '\\':
 				i++
-			} else if s[i] == quote {
+			case quote:
 				quote = 0
 			}
 		case s[i] == '"' || s[i] == '\'':

@@ -20,11 +20,6 @@ const (
 	PhaseHarden    = "harden"
 )
 
-// Phases returns the phases of a plan in order.
-func Phases() []string {
-	return []string{PhaseEvidence, PhaseScope, PhaseContain, PhaseEradicate, PhaseRecover, PhaseHarden}
-}
-
 // maxSteps is about how many steps the longest plan has.
 const maxSteps = 40
 

@@ -107,9 +107,9 @@ func TestPlanOrderAndContent(t *testing.T) {
 			last := 0
 			for _, st := range a.Plan {
 				steps = append(steps, st.ID)
-				phase := slices.Index(Phases(), st.Phase)
+				phase := slices.Index(phases(), st.Phase)
 				if phase < last {
-					t.Errorf("step %s of phase %s comes after phase %s", st.ID, st.Phase, Phases()[last])
+					t.Errorf("step %s of phase %s comes after phase %s", st.ID, st.Phase, phases()[last])
 				}
 				last = phase
 				if st.Title == "" || st.Why == "" || st.Effect == "" {
@@ -431,4 +431,9 @@ func checkHelp(t *testing.T, gcloudPath, name string, used map[string][]string) 
 			t.Errorf("gcloud %s has no flag %s", name, flag)
 		}
 	}
+}
+
+// phases are the phases of a plan in order.
+func phases() []string {
+	return []string{PhaseEvidence, PhaseScope, PhaseContain, PhaseEradicate, PhaseRecover, PhaseHarden}
 }

@@ -66,11 +66,6 @@ func LoadDefault() (*Policy, error) {
 	return Load(defaultPolicy)
 }
 
-// DefaultPolicy returns the text of the embedded policy, to start another from.
-func DefaultPolicy() []byte {
-	return append([]byte(nil), defaultPolicy...)
-}
-
 // Load reads and compiles a policy: a YAML document of at most 1 MiB. A policy
 // that says "extends: default" changes the embedded one, rule by rule; any
 // other replaces it. Every fault is reported, with its line and reason: a

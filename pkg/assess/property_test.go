@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"cel.dev/cel-go/common/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/scc-enricher/scc-enricher/pkg/attack"
@@ -287,7 +288,7 @@ func TestFactsSet(t *testing.T) {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
-	if got := f.getInt("deploy.minutes"); got != 3 {
-		t.Errorf("deploy.minutes = %d, want 3", got)
+	if got := f.get("deploy.minutes"); got != types.Int(3) {
+		t.Errorf("deploy.minutes = %v, want 3", got)
 	}
 }

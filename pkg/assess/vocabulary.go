@@ -174,16 +174,6 @@ func (f *facts) getText(name string) string {
 	return string(s)
 }
 
-func (f *facts) getInt(name string) int {
-	n, _ := f.get(name).(types.Int)
-	return int(n)
-}
-
-func (f *facts) getBool(name string) bool {
-	b, _ := f.get(name).(types.Bool)
-	return bool(b)
-}
-
 func (f *facts) getList(name string) []string {
 	l, ok := f.get(name).(traits.Lister)
 	if !ok {

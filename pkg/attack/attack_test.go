@@ -166,16 +166,16 @@ func TestForCategory(t *testing.T) {
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		category                     string
-		known, runtime, controlPlane bool
+		category              string
+		runtime, controlPlane bool
 	}{
-		{"Reverse Shell", true, true, false},
-		{"Impact: Cryptomining Commands", true, false, true},
-		{"Execution: Something new", false, false, false},
+		{"Reverse Shell", true, false},
+		{"Impact: Cryptomining Commands", false, true},
+		{"Execution: Something new", false, false},
 	}
 	for _, tc := range tests {
-		if Known(tc.category) != tc.known || Runtime(tc.category) != tc.runtime || ControlPlane(tc.category) != tc.controlPlane {
-			t.Errorf("%s: known %v, runtime %v, control plane %v", tc.category, Known(tc.category), Runtime(tc.category), ControlPlane(tc.category))
+		if Runtime(tc.category) != tc.runtime || ControlPlane(tc.category) != tc.controlPlane {
+			t.Errorf("%s: runtime %v, control plane %v", tc.category, Runtime(tc.category), ControlPlane(tc.category))
 		}
 	}
 	if got, want := FindingPage("unexpected child shell"), findingPages+"cloud-run-unexpected-child-shell"; got != want {

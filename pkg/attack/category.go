@@ -46,9 +46,6 @@ func ForCategory(category string) (tactics, techniques []string, ok bool) {
 	return nil, nil, false
 }
 
-// Known reports whether the category is one of the detectors in this package.
-func Known(category string) bool { return lookup(category) != nil }
-
 // Runtime reports whether the category is a known runtime detector, which
 // reports processes. It is false for an unknown category.
 func Runtime(category string) bool {

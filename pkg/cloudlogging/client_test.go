@@ -245,7 +245,7 @@ func TestReadLogsErrors(t *testing.T) {
 				t.Errorf("%d reads, want %d", n, tc.reads)
 			}
 			left, _ := budget.Left()
-			if tc.is != evidence.ErrQuota {
+			if !errors.Is(tc.is, evidence.ErrQuota) {
 				if left != 60-tc.reads {
 					t.Errorf("%d left after %d reads", left, tc.reads)
 				}

@@ -95,7 +95,8 @@ func (s *server) asked() []*loggingpb.ListLogEntriesRequest {
 func start(t testing.TB, s *server, o Options) *Client {
 	t.Helper()
 	s.t = t
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	lis, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func changes(old, cur *version) (changed, details []string) {
 	}
 	oldAccount, oldDefault := old.account("")
 	curAccount, curDefault := cur.account("")
-	if oldAccount != curAccount && !(oldDefault && curDefault) {
+	if oldAccount != curAccount && (!oldDefault || !curDefault) {
 		d.add("service_account", "service account changed: %s to %s", orDefault(oldAccount), orDefault(curAccount))
 	}
 	d.number("minimum instances", old.minimum, cur.minimum)

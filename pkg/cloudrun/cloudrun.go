@@ -71,8 +71,8 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if c.services, err = run.NewServicesClient(ctx, opts...); err != nil {
 		return nil, fmt.Errorf("make the Cloud Run client: %w", err)
 	}
-	//nolint:staticcheck // Deprecated for pools of several connections; ours has one, and five idle ones cost memory.
-	shared := option.WithGRPCConn(c.services.Connection())
+	//lint:ignore SA1019 Deprecated for pools of several connections; ours has one, and five idle ones cost memory.
+	shared := option.WithGRPCConn(c.services.Connection()) //nolint:staticcheck // golangci-lint does not read the line above
 	errs := make([]error, 4)
 	c.revisions, errs[0] = run.NewRevisionsClient(ctx, shared)
 	c.jobs, errs[1] = run.NewJobsClient(ctx, shared)

@@ -16,7 +16,7 @@ func BenchmarkCalls(b *testing.B) {
 	for i := range 2000 {
 		addFinding(b, w, testFinding(fmt.Sprint("f", i), fmt.Sprint("s", i%1000)))
 	}
-	e, shared := start(b, Options{World: w, Quotas: Unlimited(), RecordLimit: 1})
+	e, shared := start(b, Options{World: w, Quotas: unlimited(), RecordLimit: 1})
 	var lc net.ListenConfig
 	l, err := lc.Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -43,6 +43,11 @@ func addFinding(t testing.TB, w *World, f *securitycenterpb.Finding) string {
 	return f.GetCanonicalName()
 }
 
+// unlimited are quotas that never refuse.
+func unlimited() Quotas {
+	return Quotas{SCCReads: -1, SCCWrites: -1, LoggingReads: -1, RunReads: -1, VTPerMinute: -1, VTPerDay: -1}
+}
+
 func start(t testing.TB, o Options) (*Emulator, string) {
 	t.Helper()
 	e, err := New(o)

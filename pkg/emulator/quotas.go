@@ -25,11 +25,6 @@ type Quotas struct {
 	VTPerMinute, VTPerDay int
 }
 
-// Unlimited are quotas that never refuse.
-func Unlimited() Quotas {
-	return Quotas{SCCReads: -1, SCCWrites: -1, LoggingReads: -1, RunReads: -1, VTPerMinute: -1, VTPerDay: -1}
-}
-
 // jitter is taken off the sliding minute, so that a client that spends exactly
 // its budget is not refused because one request travelled faster than another.
 const jitter = 250 * time.Millisecond

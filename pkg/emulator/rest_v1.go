@@ -60,8 +60,8 @@ func (e *Emulator) serveV1(w http.ResponseWriter, r *http.Request) {
 		writeError(w, status.Convert(err).Proto())
 		return
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(data) // the client is gone, or nothing to be done
+	jsonHeader(w)
+	_, _ = w.Write(data) //nolint:gosec // G705: JSON that no browser takes for HTML; a lost client needs nothing
 }
 
 func (e *Emulator) listV1(ctx context.Context, parent string, r *http.Request) (proto.Message, error) {

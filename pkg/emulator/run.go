@@ -112,7 +112,7 @@ func (s *workerPools) GetIamPolicy(_ context.Context, req *iampb.GetIamPolicyReq
 func (s runService) policy(req *iampb.GetIamPolicyRequest, permission, collection string) (*iampb.Policy, error) {
 	s.world.mu.RLock()
 	defer s.world.mu.RUnlock()
-	name, _, err := s.world.runName(req.GetResource(), permission, collection)
+	name, err := s.world.runName(req.GetResource(), permission, collection)
 	if err != nil {
 		return nil, err
 	}
@@ -131,25 +131,25 @@ func notFound(name string) error {
 
 // runName checks a name, projects/P/locations/L/COLLECTION/X with pairs
 // between, and gives it with the project's id. The caller holds the lock.
-func (w *World) runName(name, permission, collection string) (string, *Project, error) {
+func (w *World) runName(name, permission, collection string) (string, error) {
 	parts := strings.Split(name, "/")
 	n := len(parts)
 	if n < 6 || n%2 != 0 || parts[0] != "projects" || parts[2] != "locations" || parts[n-2] != collection || slices.Contains(parts, "") {
-		return "", nil, invalid("Invalid resource name %.300q.", name)
+		return "", invalid("Invalid resource name %.300q.", name)
 	}
 	p, ok := w.project(parts[1])
 	if !ok {
-		return "", nil, status.Errorf(codes.PermissionDenied, "Permission '%s' denied on resource '%.300s' (or resource may not exist).", permission, name)
+		return "", status.Errorf(codes.PermissionDenied, "Permission '%s' denied on resource '%.300s' (or resource may not exist).", permission, name)
 	}
 	parts[1] = p.ID
-	return strings.Join(parts, "/"), p, nil
+	return strings.Join(parts, "/"), nil
 }
 
 func getRun[T proto.Message](w *World, name, permission, collection string) (T, error) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	var none T
-	full, _, err := w.runName(name, permission, collection)
+	full, err := w.runName(name, permission, collection)
 	if err != nil {
 		return none, err
 	}
@@ -180,7 +180,7 @@ func listRun[T runResource](w *World, req listRequest, permission, collection st
 	}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	full, _, err := w.runName(req.GetParent()+"/"+collection+"/x", permission, collection)
+	full, err := w.runName(req.GetParent()+"/"+collection+"/x", permission, collection)
 	if err != nil {
 		return nil, "", err
 	}

@@ -118,7 +118,13 @@ func vtError(w http.ResponseWriter, code int, name, message string) {
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	jsonHeader(w)
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(v) // the client is gone, or nothing to be done
+}
+
+// jsonHeader says that the body is JSON and must not be taken for anything else.
+func jsonHeader(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 }

@@ -23,7 +23,7 @@ func TestVirusTotal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e, err := New(Options{World: w, VirusTotalKey: "k", Quotas: Unlimited()})
+	e, err := New(Options{World: w, VirusTotalKey: "k", Quotas: unlimited()})
 	if err != nil {
 		t.Fatal(err)
 	}

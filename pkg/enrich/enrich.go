@@ -128,13 +128,28 @@ func (p *Pipeline) Enrich(ctx context.Context, f *finding.Finding) (*Result, err
 	if d := Gate(f, p.Settings.MarkPrefix); d != Go {
 		return &Result{Decision: d}, nil
 	}
+	if _, done := p.recent.GetIfPresent(f.Identity()); done {
+		return &Result{Decision: Unchanged}, nil
+	}
+	return p.once(ctx, f)
+}
+
+// Refresh is Enrich for a finding whose marks were read and found wanting:
+// marks of this event, of a newer one or of none do not stop it, nor that it was
+// finished a moment ago. Findings that are closed stay as they are.
+func (p *Pipeline) Refresh(ctx context.Context, f *finding.Finding) (*Result, error) {
+	if d := closed(f); d != Go {
+		return &Result{Decision: d}, nil
+	}
+	return p.once(ctx, f)
+}
+
+// once enriches a finding; callers who ask for the same event at once share the answer.
+func (p *Pipeline) once(ctx context.Context, f *finding.Finding) (*Result, error) {
 	if f.EventTime.IsZero() {
 		return nil, &Failure{Reason: "no_event_time", Permanent: true, Err: errors.New("the finding has no event time, which is part of its identity")}
 	}
 	id := f.Identity()
-	if _, done := p.recent.GetIfPresent(id); done {
-		return &Result{Decision: Unchanged}, nil
-	}
 	v, err, _ := p.flight.Do(id.Name+"\x00"+id.EventTime.String(), func() (any, error) {
 		return p.enrich(ctx, f)
 	})

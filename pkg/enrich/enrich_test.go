@@ -235,3 +235,63 @@ func TestInvestigatePassesTheGate(t *testing.T) {
 		t.Error("a dry run wrote marks")
 	}
 }
+
+// TestRefreshPassesMarks: marks of any event do not stop a refresh, that the
+// finding is closed does, and what is on it already is not written again.
+func TestRefreshPassesMarks(t *testing.T) {
+	t.Parallel()
+	intact := written(t)
+	tests := []struct {
+		name   string
+		change func(*finding.Finding)
+		want   enrich.Decision
+		asked  bool
+	}{
+		{"no marks", func(*finding.Finding) {}, enrich.Written, true},
+		{"marks of this event", func(f *finding.Finding) { f.Marks = intact }, enrich.Unchanged, true},
+		{"partial marks of this event", func(f *finding.Finding) { f.Marks = with(intact, "enrich_status", "partial") }, enrich.Written, true},
+		{"marks of a newer event", func(f *finding.Finding) {
+			f.Marks = with(intact, "enrich_event_time", event.Add(time.Second).Format(marks.EventTimeLayout))
+		}, enrich.Written, true},
+		{"inactive", func(f *finding.Finding) { f.State = finding.Inactive }, enrich.Inactive, false},
+		{"muted", func(f *finding.Finding) { f.Mute = "MUTED" }, enrich.Muted, false},
+		{"deleted", func(f *finding.Finding) { f.Deleted = true }, enrich.Deleted, false},
+		{"no workload", func(f *finding.Finding) { f.Workload = finding.Workload{} }, enrich.NotAContainer, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{}
+			f := seed()
+			tt.change(f)
+			res, err := pipeline(t, w).Refresh(t.Context(), f)
+			if err != nil || res.Decision != tt.want {
+				t.Fatalf("decision %v, error %v; want %q", res, err, tt.want)
+			}
+			if wrote := len(w.writes) == 1; wrote != (tt.want == enrich.Written) {
+				t.Errorf("%d writes for %q", len(w.writes), tt.want)
+			}
+			if asked := w.count()["logs"] > 0; asked != tt.asked {
+				t.Errorf("sources were asked: %v, want %v", asked, tt.asked)
+			}
+		})
+	}
+}
+
+// TestRefreshAfterEnrich: what was finished a moment ago is looked at again.
+func TestRefreshAfterEnrich(t *testing.T) {
+	t.Parallel()
+	w := &world{}
+	p := pipeline(t, w)
+	if _, err := p.Enrich(t.Context(), seed()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Refresh(t.Context(), seed()); err != nil || w.count()["findings"] != 2 {
+		t.Errorf("error %v, calls %v; want a second look", err, w.count())
+	}
+	f := seed()
+	f.EventTime = time.Time{}
+	if _, err := p.Refresh(t.Context(), f); err == nil {
+		t.Error("a finding without event time was refreshed")
+	}
+}

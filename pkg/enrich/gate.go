@@ -33,15 +33,8 @@ const (
 // a finding needs work. Mark writes, mute changes and other people's mark edits
 // come back as notifications of an unchanged event, and must cost nothing.
 func Gate(f *finding.Finding, prefix string) Decision {
-	switch {
-	case f.Workload.IsZero():
-		return NotAContainer
-	case f.Deleted:
-		return Deleted
-	case f.State == finding.Inactive:
-		return Inactive
-	case f.Muted():
-		return Muted
+	if d := closed(f); d != Go {
+		return d
 	}
 	known := marks.Read(prefix, f.Marks)
 	switch {
@@ -55,5 +48,21 @@ func Gate(f *finding.Finding, prefix string) Decision {
 		return Echo
 	default:
 		return Unchanged
+	}
+}
+
+// closed decides from the finding alone, whatever its marks are.
+func closed(f *finding.Finding) Decision {
+	switch {
+	case f.Workload.IsZero():
+		return NotAContainer
+	case f.Deleted:
+		return Deleted
+	case f.State == finding.Inactive:
+		return Inactive
+	case f.Muted():
+		return Muted
+	default:
+		return Go
 	}
 }

@@ -1,6 +1,9 @@
 package evidence
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // entryWindow is how long before the event the way in is looked for.
 const entryWindow = 5 * time.Minute
@@ -77,7 +80,7 @@ func entryScore(e *LogEntry, event time.Time, probers map[string]bool) int {
 	add(scoreScanner, scannerAgent(r.UserAgent))
 	add(scoreProber, probers[r.RemoteIP] && !refused)
 	add(scoreInFlight, !refused && !e.Time.Add(r.Latency+skew).Before(event))
-	add(scoreWrite, !refused && (r.Method == http.MethodPost || r.Method == "PUT" || r.Method == "PATCH"))
+	add(scoreWrite, !refused && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch))
 	switch {
 	case before <= 10*time.Second:
 		add(scoreClose, !refused)

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"net/http"
 	"path"
 	"regexp"
 	"strings"
@@ -114,7 +115,7 @@ func traverses(r *Request) bool {
 // uploads reports whether a request wrote a file by the look of it: POST or PUT
 // to a path that names uploads, or PUT or POST of a server-side script.
 func uploads(r *Request) bool {
-	if (r.Method != http.MethodPost && r.Method != "PUT" && r.Method != "MOVE") || (r.Status >= 400 && r.Status < 500) {
+	if (r.Method != http.MethodPost && r.Method != http.MethodPut && r.Method != "MOVE") || (r.Status >= 400 && r.Status < 500) {
 		return false
 	}
 	p, _, _ := strings.Cut(decode(stripOrigin(bound(r.URL))), "?")

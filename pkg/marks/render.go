@@ -29,8 +29,8 @@ const (
 // the prefix in lower case. The same record gives the same marks.
 func Render(r *record.Record, prefix string) Set {
 	v := map[string]string{}
-	put := func(name, value string, max int) {
-		if value = redact.Clean(value, min(max, MaxValue)); value != "" {
+	put := func(name, value string, limit int) {
+		if value = redact.Clean(value, min(limit, MaxValue)); value != "" {
 			v[name] = value
 		}
 	}
@@ -52,7 +52,7 @@ func Render(r *record.Record, prefix string) Set {
 	return out
 }
 
-type putter func(name, value string, max int)
+type putter func(name, value string, limit int)
 
 // state says what was done, when, and how far it got.
 func state(r *record.Record, put putter) {
@@ -187,9 +187,9 @@ func reputation(all []record.Reputation) (worst *record.Reputation, unanswered i
 // could be taken for clean.
 func verdict(r *record.Reputation, unanswered, total int) string {
 	s := r.Verdict
-	switch {
-	case s == "not_found":
-	case s == "suspicious":
+	switch s {
+	case "not_found":
+	case "suspicious":
 		s += fmt.Sprintf(" %d/%d", r.Malicious+r.Suspicious, r.Engines)
 	default:
 		s += fmt.Sprintf(" %d/%d", r.Malicious, r.Engines)
@@ -220,9 +220,9 @@ func related(r *record.Record, put putter) {
 	put("incident_end", i.End.UTC().Format(time.RFC3339Nano), maxShort)
 }
 
-// list joins the elements that fit into max characters, each whole and
+// list joins the elements that fit into limit characters, each whole and
 // without the separator inside. If not even the first fits, it is cut.
-func list(elements []string, sep string, max int) string {
+func list(elements []string, sep string, limit int) string {
 	var b strings.Builder
 	n := 0
 	for _, e := range elements {
@@ -231,7 +231,7 @@ func list(elements []string, sep string, max int) string {
 		}
 		k := utf8.RuneCountInString(e)
 		if n > 0 {
-			if k += utf8.RuneCountInString(sep); n+k > max {
+			if k += utf8.RuneCountInString(sep); n+k > limit {
 				break
 			}
 			b.WriteString(sep)
@@ -248,8 +248,8 @@ func element(s string) string {
 }
 
 // ending keeps the last parts of a chain that is too long.
-func ending(chain, sep string, max int) string {
-	for utf8.RuneCountInString(chain) > max {
+func ending(chain, sep string, limit int) string {
+	for utf8.RuneCountInString(chain) > limit {
 		_, rest, found := strings.Cut(chain, sep)
 		if !found {
 			break

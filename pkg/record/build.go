@@ -51,19 +51,19 @@ type builder struct {
 }
 
 type textKey struct {
-	text string
-	max  int
+	text  string
+	limit int
 }
 
-// text is a free text: without secrets, on one line, of at most max characters.
-func (b *builder) text(s string, max int) string {
+// text is a free text: without secrets, on one line, of at most limit characters.
+func (b *builder) text(s string, limit int) string {
 	if s == "" {
 		return ""
 	}
-	key := textKey{s, max}
+	key := textKey{s, limit}
 	done, ok := b.seen[key]
 	if !ok {
-		done = b.r.Line(s, max)
+		done = b.r.Line(s, limit)
 		b.seen[key] = done
 	}
 	return done
@@ -79,29 +79,29 @@ func (b *builder) command(p *finding.Process) string {
 	return s
 }
 
-// args is a redacted command line of at most max characters. Arguments that
+// args is a redacted command line of at most limit characters. Arguments that
 // cannot be seen in it are not read.
-func (b *builder) args(argv []string, max int) string {
+func (b *builder) args(argv []string, limit int) string {
 	size := 0
 	for i, arg := range argv {
-		if size += len(arg) + 1; size > 4*max && i > 0 {
-			return clean(b.r.Args(argv[:i])+" …", max)
+		if size += len(arg) + 1; size > 4*limit && i > 0 {
+			return clean(b.r.Args(argv[:i])+" …", limit)
 		}
 	}
-	return clean(b.r.Args(argv), max)
+	return clean(b.r.Args(argv), limit)
 }
 
 // clean is a name of a closed set, or one whose form was checked where it was
 // read: nothing in it can be a secret.
-func clean(s string, max int) string { return redact.Clean(s, max) }
+func clean(s string, limit int) string { return redact.Clean(s, limit) }
 
-func (b *builder) texts(list []string, most, max int) []string {
+func (b *builder) texts(list []string, most, limit int) []string {
 	var out []string
 	for _, s := range list {
 		if len(out) == most {
 			break
 		}
-		if s = b.text(s, max); s != "" {
+		if s = b.text(s, limit); s != "" {
 			out = append(out, s)
 		}
 	}
@@ -167,11 +167,11 @@ func (b *builder) endpoint(ip string, port int) string {
 }
 
 // defanged is a text that may hold a network indicator.
-func (b *builder) defanged(s string, max int) string {
+func (b *builder) defanged(s string, limit int) string {
 	if s == "" {
 		return ""
 	}
-	return redact.Clean(command.Defang(b.text(s, max)), max)
+	return redact.Clean(command.Defang(b.text(s, limit)), limit)
 }
 
 func (b *builder) files(list []finding.File, most int) []File {

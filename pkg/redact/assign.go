@@ -129,11 +129,12 @@ func (f *finder) header(kind nameKind, p int, open byte) {
 		p += 2
 		open = '"'
 	}
-	if open == '"' || open == '\'' {
+	switch open {
+	case '"', '\'':
 		if i := strings.IndexByte(s[p:end], open); i >= 0 {
 			end = p + i
 		}
-	} else if open == '%' {
+	case '%':
 		if i := strings.IndexAny(s[p:end], "& "); i >= 0 {
 			end = p + i
 		}

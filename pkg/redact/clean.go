@@ -10,11 +10,11 @@ import (
 // Clean makes s safe to show on one line: terminal escapes, control, invisible
 // and direction-changing characters are removed, line breaks and runs of white
 // space become one space, invalid UTF-8 becomes U+FFFD, and the result is
-// trimmed and cut to max characters, the last of them "…" then. A max of 0 or
+// trimmed and cut to limit characters, the last of them "…" then. A limit of 0 or
 // less cuts nothing. Clean does not look for secrets: see Redactor.Line.
-func Clean(s string, max int) string {
+func Clean(s string, limit int) string {
 	s = strip(s, false)
-	return cut(s, max)
+	return cut(s, limit)
 }
 
 // escapes are terminal escape sequences: operating system commands, control

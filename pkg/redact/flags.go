@@ -3,6 +3,7 @@ package redact
 import (
 	"path"
 	"strings"
+	"unicode/utf8"
 )
 
 // flagKind is what follows a command-line flag.
@@ -238,7 +239,7 @@ func maskArgs(argv []string) []string {
 		}
 		next := argv[i+1]
 		lo, hi := secretPart(flagOf(tool, arg), next)
-		if lo < hi && !(next[0] == '-' && len(next) <= 3) {
+		if lo < hi && (next[0] != '-' || len(next) > 3) {
 			out[i+1] = next[:lo] + Mask
 		}
 	}
@@ -251,8 +252,8 @@ func quote(arg string) string {
 		return "''"
 	}
 	bare := true
-	for _, r := range strings.ReplaceAll(arg, Mask, "x") {
-		if r < 0x80 && !nameByte(byte(r)) && !strings.ContainsRune("/:=@%+,", r) {
+	for _, c := range []byte(strings.ReplaceAll(arg, Mask, "x")) {
+		if c < utf8.RuneSelf && !nameByte(c) && strings.IndexByte("/:=@%+,", c) < 0 {
 			bare = false
 			break
 		}

@@ -58,16 +58,16 @@ func (r *Redactor) Text(s string) string {
 	return Mask
 }
 
-// Line is Text on one line of at most max characters: line breaks become
+// Line is Text on one line of at most limit characters: line breaks become
 // spaces, and what is cut ends with "…".
-func (r *Redactor) Line(s string, max int) string {
-	s = Clean(within(s, max), 0)
-	return cut(Clean(r.Text(s), 0), max)
+func (r *Redactor) Line(s string, limit int) string {
+	s = Clean(within(s, limit), 0)
+	return cut(Clean(r.Text(s), 0), limit)
 }
 
-// Block is Text of at most max characters that keeps its line breaks.
-func (r *Redactor) Block(s string, max int) string {
-	return cut(strings.TrimSpace(r.Text(within(s, max))), max)
+// Block is Text of at most limit characters that keeps its line breaks.
+func (r *Redactor) Block(s string, limit int) string {
+	return cut(strings.TrimSpace(r.Text(within(s, limit))), limit)
 }
 
 // Args joins an argument vector for display, quoted as a shell would need it
@@ -171,14 +171,14 @@ func bound(s string) string {
 	return cutAtSpace(s, MaxText)
 }
 
-// within cuts a text of which only max characters will be shown, generously
+// within cuts a text of which only limit characters will be shown, generously
 // and at a space, so that redacting it costs no more than needed.
-func within(s string, max int) string {
-	limit := 4*max + 512
-	if max <= 0 || len(s) <= limit {
+func within(s string, limit int) string {
+	enough := 4*limit + 512
+	if limit <= 0 || len(s) <= enough {
 		return s
 	}
-	return cutAtSpace(s, limit)
+	return cutAtSpace(s, enough)
 }
 
 func cutAtSpace(s string, limit int) string {
@@ -189,14 +189,14 @@ func cutAtSpace(s string, limit int) string {
 	return "…"
 }
 
-// cut shortens s to max characters, the last of them "…" when something was cut.
-func cut(s string, max int) string {
-	if max <= 0 || len(s) <= max || utf8.RuneCountInString(s) <= max {
+// cut shortens s to limit characters, the last of them "…" when something was cut.
+func cut(s string, limit int) string {
+	if limit <= 0 || len(s) <= limit || utf8.RuneCountInString(s) <= limit {
 		return s
 	}
 	n := 0
 	for i := range s {
-		if n == max-1 {
+		if n == limit-1 {
 			return strings.TrimRight(s[:i], " ") + "…"
 		}
 		n++

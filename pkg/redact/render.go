@@ -1,9 +1,6 @@
 package redact
 
-import (
-	"html"
-	"strings"
-)
+import "strings"
 
 // Markdown escapes s, one line, so that a Markdown renderer shows it as it is:
 // no emphasis, link, image, HTML, table cell or mention comes of it.
@@ -57,17 +54,4 @@ func Code(s string) string {
 		pad = " "
 	}
 	return fence + pad + s + pad + fence
-}
-
-// HTML escapes s, one line, for element content and quoted attributes.
-func HTML(s string) string { return html.EscapeString(Clean(s, 0)) }
-
-// Cell guards s against being read as a formula by a spreadsheet: a leading
-// =, +, - or @ gets an apostrophe before it.
-func Cell(s string) string {
-	s = Clean(s, 0)
-	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

@@ -147,7 +147,7 @@ func TestWriteMarksErrors(t *testing.T) {
 				t.Fatal("WriteMarks() succeeded")
 			}
 			for _, k := range sentinels {
-				if want := k == tc.want; errors.Is(err, k) != want {
+				if want := errors.Is(tc.want, k); errors.Is(err, k) != want {
 					t.Errorf("errors.Is(%v, %v) = %v, want %v", err, k, !want, want)
 				}
 			}

@@ -253,14 +253,14 @@ func TestListRelatedErrors(t *testing.T) {
 				t.Fatalf("ListRelated() = %v, %v, want an error only", got, err)
 			}
 			for _, k := range sentinels {
-				if want := k == tc.want; errors.Is(err, k) != want {
+				if want := errors.Is(tc.want, k); errors.Is(err, k) != want {
 					t.Errorf("errors.Is(%v, %v) = %v, want %v", err, k, !want, want)
 				}
 			}
 			if calls := len(s.listed()); calls != tc.wantCalls {
 				t.Errorf("%d requests, want %d", calls, tc.wantCalls)
 			}
-			if qe, ok := errors.AsType[*evidence.QuotaError](err); ok != (tc.want == evidence.ErrQuota) || ok && !qe.Until.After(time.Now()) { //nolint:errorlint // compares table values
+			if qe, ok := errors.AsType[*evidence.QuotaError](err); ok != errors.Is(tc.want, evidence.ErrQuota) || ok && !qe.Until.After(time.Now()) {
 				t.Errorf("error = %#v, want a time to ask again only over quota", err)
 			}
 		})
@@ -361,10 +361,10 @@ func TestListRelatedShared(t *testing.T) {
 // A request that nobody waits for any more is cancelled on the wire.
 func TestListRelatedCancelled(t *testing.T) {
 	t.Parallel()
-	ended := make(chan error, 1)
+	ended := make(chan struct{}, 1)
 	s := &server{onList: func(ctx context.Context, _ int) error {
 		<-ctx.Done()
-		ended <- ctx.Err()
+		ended <- struct{}{}
 		return ctx.Err()
 	}}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -198,7 +198,7 @@ func TestClassify(t *testing.T) {
 				t.Errorf("Classify() = %v, which lost its cause", got)
 			}
 			for _, k := range known {
-				if want := k == tc.want; errors.Is(got, k) != want {
+				if want := errors.Is(tc.want, k); errors.Is(got, k) != want {
 					t.Errorf("errors.Is(%v, %v) = %v, want %v", got, k, !want, want)
 				}
 			}

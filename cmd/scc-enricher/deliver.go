@@ -30,7 +30,7 @@ func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
 		if errors.Is(err, finding.ErrNotJSON) {
 			reason = "not_json"
 		}
-		return push.Result{Outcome: push.Permanent, Reason: reason, Err: err}
+		return push.Result{Outcome: push.Permanent, Reason: reason, Err: p.redacted(err)}
 	}
 	fields := []zap.Field{
 		zap.String("finding", f.CanonicalName), zap.String("category", f.Category),
@@ -47,14 +47,23 @@ func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
 func (p *processor) failed(err error, fields []zap.Field) push.Result {
 	f, ok := errors.AsType[*enrich.Failure](err)
 	if !ok {
-		return push.Result{Outcome: push.Retry, Reason: "failed", Err: err, Fields: fields}
+		return push.Result{Outcome: push.Retry, Reason: "failed", Err: p.redacted(err), Fields: fields}
 	}
 	outcome := push.Retry
 	if f.Permanent {
 		outcome = push.Permanent
 	}
 	p.metrics.MarkWrite(f.Reason)
-	return push.Result{Outcome: outcome, Reason: f.Reason, Err: f.Err, Fields: fields}
+	return push.Result{Outcome: outcome, Reason: f.Reason, Err: p.redacted(f.Err), Fields: fields}
+}
+
+// maxError bounds the text of an error that leaves the process, in characters.
+const maxError = 500
+
+// redacted is an error fit for a log line and a dead letter: an upstream may
+// quote what it was sent.
+func (p *processor) redacted(err error) error {
+	return errors.New(p.pipeline.Redactor.Line(err.Error(), maxError))
 }
 
 // observe counts a result and gives its log fields.
@@ -83,7 +92,7 @@ func (p *processor) observe(f *finding.Finding, res *enrich.Result) []zap.Field 
 		switch {
 		case res.RecordErr != nil:
 			p.metrics.Record("failed")
-			fields = append(fields, zap.String("record_error", res.RecordErr.Error()))
+			fields = append(fields, zap.String("record_error", p.redacted(res.RecordErr).Error()))
 		case p.pipeline.Records != nil:
 			p.metrics.Record("ok")
 		}

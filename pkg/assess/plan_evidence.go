@@ -85,7 +85,7 @@ func (p *planner) keepImage() {
 func (p *planner) contactOwner() {
 	var who []string
 	for _, m := range []string{p.s.deploy.by, p.s.cfg.RevisionCreator, p.s.cfg.LastModifier, p.s.cfg.Creator, p.s.f.Access.Principal} {
-		m = plain(m)
+		m = cut(printable(m), 128)
 		if m != "" && !contains(who, m) && len(who) < 3 {
 			who = append(who, m)
 		}

@@ -32,6 +32,7 @@ var may = map[string][]string{
 	"record":       {"finding", "command", "attack", "incident", "redact", "evidence", "assess"},
 	"marks":        {"finding", "command", "attack", "incident", "redact", "evidence", "assess", "record"},
 	"enrich":       {"finding", "command", "attack", "incident", "redact", "evidence", "assess", "record", "marks"},
+	"backfill":     {"finding", "evidence", "record", "marks", "enrich"},
 	"push":         {},
 	"telemetry":    {},
 	"quota":        {"evidence"},

@@ -24,6 +24,7 @@ import (
 // connections are the pipeline and what it is connected to.
 type connections struct {
 	pipeline  *enrich.Pipeline
+	findings  *scc.Client
 	publisher *publish.Publisher
 	closers   []func() error
 }
@@ -52,6 +53,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 	if err != nil {
 		return nil, fmt.Errorf("connect to Security Command Center: %w", err)
 	}
+	c.findings = findings
 	c.closers = append(c.closers, findings.Close)
 	logs, err := cloudlogging.New(ctx, cloudlogging.Options{
 		ClientOptions: upstream.ClientOptions(u.LoggingEndpoint),

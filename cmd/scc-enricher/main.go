@@ -28,6 +28,7 @@ type cli struct {
 	Demo     demoCmd     `cmd:"" help:"Play an attack through the whole system on loopback, with emulated Google APIs and VirusTotal."`
 	Emulator emulatorCmd `cmd:"" help:"Run only the emulated APIs: Security Command Center, Logging, Cloud Run, VirusTotal."`
 	Enrich   enrichCmd   `cmd:"" help:"Enrich findings from files and print their records."`
+	Backfill backfillCmd `cmd:"" help:"Find the findings that the service missed, and enrich them."`
 	Policy   policyCmd   `cmd:"" help:"Work on scoring policies."`
 	Version  versionCmd  `cmd:"" help:"Print version, commit and Go version."`
 }

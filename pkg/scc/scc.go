@@ -1,5 +1,6 @@
 // Package scc talks to Security Command Center (API version 2, gRPC): it lists
-// the findings of one workload and writes security marks.
+// findings, those of one workload or all that are active, and writes security
+// marks.
 //
 // Every request on the wire, repeated ones included, spends from the budget of
 // its kind. A mark write names exactly the keys it was given, so nobody else's

@@ -31,7 +31,7 @@ var may = map[string][]string{
 	"assess":       {"finding", "command", "attack", "incident", "redact", "evidence"},
 	"record":       {"finding", "command", "attack", "incident", "redact", "evidence", "assess"},
 	"marks":        {"finding", "command", "attack", "incident", "redact", "evidence", "assess", "record"},
-	"enrich":       {"finding", "command", "attack", "incident", "redact", "evidence", "assess", "record", "marks"},
+	"enrich":       {"finding", "command", "attack", "incident", "redact", "evidence", "assess", "record", "marks", "followup"},
 	"backfill":     {"finding", "evidence", "record", "marks", "enrich"},
 	"push":         {},
 	"telemetry":    {},

@@ -110,7 +110,7 @@ func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline,
 	return enrich.New(&enrich.Pipeline{
 		Settings: enrich.Settings{
 			Parent: u.SCCParent, MarkPrefix: u.MarkPrefix,
-			Window: u.CorrelationWindow.Duration, MaxSpan: u.IncidentMaxSpan.Duration,
+			Window: u.CorrelationWindow.Duration, MaxSpan: u.IncidentMaxSpan.Duration, SettleDelay: u.SettleDelay.Duration,
 			LogBefore: u.LogWindowBefore.Duration, LogAfter: u.LogWindowAfter.Duration,
 			Timeout: u.EnrichTimeout.Duration, Version: readVersion().Version,
 		},

@@ -48,6 +48,7 @@ type stage struct {
 	world   *emulator.World
 	pusher  *emulator.Pusher
 	story   *emulator.Story
+	svc     *service
 	api     string
 	records *recordLog
 	stop    func() error
@@ -91,7 +92,7 @@ func (d *demoCmd) set(ctx context.Context, std streams) (*stage, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	st := &stage{world: emulator.NewWorld(nil), story: story, records: &recordLog{byFinding: map[string]*record.Record{}}}
+	st := &stage{world: emulator.NewWorld(nil), story: story, records: &recordLog{first: map[string]*record.Record{}, last: map[string]*record.Record{}}}
 	if err := st.world.Install(story); err != nil {
 		return nil, err
 	}
@@ -122,7 +123,8 @@ func (d *demoCmd) set(ctx context.Context, std streams) (*stage, error) {
 		}
 	}
 	serve, err := defaultServe("--push-audience="+url, "--push-service-account="+demoAccount, "--push-jwks-url="+st.api+"/oauth2/v3/certs",
-		"--scc-endpoint="+st.api, "--logging-endpoint="+st.api, "--run-endpoint="+st.api, "--vt-endpoint="+vt, "--vt-api-key=demo")
+		"--scc-endpoint="+st.api, "--logging-endpoint="+st.api, "--run-endpoint="+st.api, "--vt-endpoint="+vt, "--vt-api-key=demo",
+		"--settle-delay="+settleDelay.String())
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +133,7 @@ func (d *demoCmd) set(ctx context.Context, std streams) (*stage, error) {
 		return nil, err
 	}
 	svc.pipeline.Records = st.records
+	st.svc = svc
 	serving, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- svc.serve(serving, listener) }()
@@ -168,7 +171,7 @@ func (d *demoCmd) play(ctx context.Context, st *stage, progress *progress) error
 		if err := st.world.Play(ctx, st.story, d.Speed); err != nil {
 			return err
 		}
-		return st.pusher.Wait(ctx)
+		return st.rest(ctx)
 	}
 	for i, step := range st.story.Steps {
 		progress.step(i, step.Finding.GetCategory())
@@ -179,13 +182,35 @@ func (d *demoCmd) play(ctx context.Context, st *stage, progress *progress) error
 			return err
 		}
 	}
-	return nil
+	progress.step(len(st.story.Steps)-1, "settling the incidents")
+	return st.rest(ctx)
 }
 
-// recordLog keeps the newest record of each finding: the demo's record topic.
+// settleDelay is short: nobody wants to wait for a demo.
+const settleDelay = 500 * time.Millisecond
+
+// rest waits until no push is under way and no follow-up waits.
+func (s *stage) rest(ctx context.Context) error {
+	for {
+		if err := s.pusher.Wait(ctx); err != nil {
+			return err
+		}
+		if s.svc.local.Pending() == 0 && s.pusher.Stats().Waiting == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the follow-ups: %w", context.Cause(ctx))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// recordLog keeps the first and the newest record of each finding: the demo's
+// record topic.
 type recordLog struct {
-	mu        sync.Mutex
-	byFinding map[string]*record.Record
+	mu          sync.Mutex
+	first, last map[string]*record.Record
 }
 
 // Record implements enrich.RecordPublisher.
@@ -196,14 +221,17 @@ func (l *recordLog) Record(_ context.Context, data []byte, _ map[string]string) 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.byFinding[r.Finding.CanonicalName] = &r
+	if l.first[r.Finding.CanonicalName] == nil {
+		l.first[r.Finding.CanonicalName] = &r
+	}
+	l.last[r.Finding.CanonicalName] = &r
 	return nil
 }
 
-func (l *recordLog) get(name string) *record.Record {
+func (l *recordLog) get(name string) (first, last *record.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.byFinding[name]
+	return l.first[name], l.last[name]
 }
 
 // progress says on a terminal which finding is being enriched.

@@ -4,25 +4,35 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
 
 // result is one finding of the story at the end, as JSON and as text.
 type result struct {
-	Finding  string   `json:"finding"`
-	Category string   `json:"category"`
-	Workload string   `json:"workload"`
-	Expected string   `json:"expected"`
-	Verdict  string   `json:"verdict"`
-	OK       bool     `json:"ok"`
-	Score    string   `json:"score"`
-	Reasons  []string `json:"reasons"`
+	Finding  string `json:"finding"`
+	Category string `json:"category"`
+	Workload string `json:"workload"`
+	Expected string `json:"expected"`
+	Verdict  string `json:"verdict"`
+	OK       bool   `json:"ok"`
+	Score    string `json:"score"`
+	// OnArrival is what was known when the finding arrived.
+	OnArrival arrival  `json:"on_arrival"`
+	Reasons   []string `json:"reasons"`
 	// NotChecked says in words which evidence is missing, and why.
 	NotChecked []string          `json:"not_checked"`
 	NextAction string            `json:"next_action"`
 	NextStep   string            `json:"next_step"`
 	Marks      map[string]string `json:"marks"`
+}
+
+// arrival is what a finding's first record said.
+type arrival struct {
+	Verdict string `json:"verdict"`
+	Score   int    `json:"score"`
+	Related int    `json:"related"`
 }
 
 // results reads the marks back from the emulated Security Command Center.
@@ -36,7 +46,12 @@ func (s *stage) results() []result {
 			Workload: marks["enrich_workload"], Verdict: marks["enrich_verdict"], Score: marks["enrich_score"], NextAction: marks["enrich_next_action"],
 		}
 		r.OK = r.Verdict == r.Expected && r.Verdict != ""
-		if rec := s.records.get(name); rec != nil {
+		first, rec := s.records.get(name)
+		if rec != nil {
+			r.OnArrival = arrival{Verdict: first.Assessment.Verdict, Score: first.Assessment.Score}
+			if first.Incident != nil {
+				r.OnArrival.Related = first.Incident.RelatedCount
+			}
 			r.NotChecked = rec.Assessment.Unchecked
 			for _, reason := range rec.Assessment.Reasons {
 				r.Reasons = append(r.Reasons, fmt.Sprintf("%+4d  %s: %s", reason.Points, reason.ID, reason.Evidence))
@@ -78,16 +93,8 @@ func (d *demoCmd) print(std streams, st *stage, results []result, took time.Dura
 	p := &page{w: std.out, screen: terminal(std.out)}
 	p.line("")
 	p.line(p.bold(st.story.Title))
-	workload := ""
-	for i, r := range results {
-		if r.Workload != workload {
-			workload = r.Workload
-			p.line("")
-			p.line(p.dim(strings.Repeat("─", p.Width)))
-			p.line(p.bold(workload))
-			p.finding(workload, r)
-		}
-		p.result(i+1, r)
+	for _, workload := range workloads(results) {
+		p.workload(workload, results)
 	}
 	stats := st.pusher.Stats()
 	p.line("")
@@ -95,6 +102,35 @@ func (d *demoCmd) print(std streams, st *stage, results []result, took time.Dura
 	p.line(fmt.Sprintf("%d findings, %d pushes delivered (our own mark writes come back as pushes), %d acknowledged, %d not, in %s",
 		len(results), stats.Delivered, stats.Acked, stats.Nacked, took.Round(time.Millisecond)))
 	return p.err
+}
+
+// workloads are the workloads of the results, each once, in order of appearance.
+func workloads(results []result) []string {
+	var out []string
+	for _, r := range results {
+		if !slices.Contains(out, r.Workload) {
+			out = append(out, r.Workload)
+		}
+	}
+	return out
+}
+
+// workload prints the findings of one workload, numbered as they arrived.
+func (p *page) workload(name string, results []result) {
+	p.line("")
+	p.line(p.dim(strings.Repeat("─", p.Width)))
+	p.line(p.bold(name))
+	header := false
+	for i, r := range results {
+		if r.Workload != name {
+			continue
+		}
+		if !header {
+			p.header(r)
+			header = true
+		}
+		p.result(i+1, r)
+	}
 }
 
 // page lays text out for a screen and keeps the first error.
@@ -135,14 +171,13 @@ func (p *page) verdict(v string) string {
 	return p.paint("36", v)
 }
 
-// finding prints what is the same for every finding of a workload.
-func (p *page) finding(workload string, r result) {
+// header prints what is the same for every finding of a workload.
+func (p *page) header(r result) {
 	m := r.Marks
 	p.field("exposure", m["enrich_exposure"])
 	p.field("identity", m["enrich_service_account"])
 	p.field("risks", m["enrich_config_risks"])
 	p.field("deployed", m["enrich_last_deploy"])
-	_ = workload
 }
 
 // result prints one finding.
@@ -155,6 +190,7 @@ func (p *page) result(n int, r result) {
 		status = p.paint("1;31", "EXPECTED "+r.Expected)
 	}
 	p.line(fmt.Sprintf("   %s  score %s (alone %s)  %s  next: %s  [%s]", p.verdict(r.Verdict), m["enrich_score"], m["enrich_own_score"], m["enrich_priority"], r.NextAction, status))
+	p.field("on arrival", fmt.Sprintf("%s, score %03d, %d related", r.OnArrival.Verdict, r.OnArrival.Score, r.OnArrival.Related))
 	p.field("summary", m["enrich_summary"])
 	p.field("process", m["enrich_process"])
 	p.field("command", m["enrich_command"])

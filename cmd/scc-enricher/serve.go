@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/scc-enricher/scc-enricher/pkg/enrich"
+	"github.com/scc-enricher/scc-enricher/pkg/followup"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
 )
@@ -25,14 +26,18 @@ import (
 type serveCmd struct {
 	upstreams
 
-	Port               count  `env:"PORT" default:"8080" help:"Port to listen on."`
-	PushAuth           string `env:"PUSH_AUTH" default:"oidc" help:"oidc verifies the bearer token in code; iam trusts Cloud Run's own invoker check; none is for local use."`
-	PushAudience       string `env:"PUSH_AUDIENCE" help:"With oidc: the expected audience, exactly as the subscription sends it."`
-	PushServiceAccount string `env:"PUSH_SERVICE_ACCOUNT" placeholder:"EMAIL" help:"With oidc: the e-mail of the subscription's service account."`
-	PushJWKSURL        string `name:"push-jwks-url" env:"PUSH_JWKS_URL" placeholder:"URL" help:"Where the signing keys are; default: Google's."`
-	DeadLetterTopic    string `env:"DEAD_LETTER_TOPIC" placeholder:"projects/P/topics/T" help:"Where each message that can never succeed is kept, byte for byte."`
-	InsecureLocal      bool   `help:"Allow PUSH_AUTH=none without an endpoint override."`
-	Project            string `env:"GOOGLE_CLOUD_PROJECT" placeholder:"PROJECT" help:"Project that traces are logged under; default on Cloud Run: the metadata server's."`
+	Port                count  `env:"PORT" default:"8080" help:"Port to listen on."`
+	PushAuth            string `env:"PUSH_AUTH" default:"oidc" help:"oidc verifies the bearer token in code; iam trusts Cloud Run's own invoker check; none is for local use."`
+	PushAudience        string `env:"PUSH_AUDIENCE" help:"With oidc: the expected audience, exactly as the subscription sends it."`
+	PushServiceAccount  string `env:"PUSH_SERVICE_ACCOUNT" placeholder:"EMAIL" help:"With oidc: the e-mail of the subscription's service account."`
+	PushJWKSURL         string `name:"push-jwks-url" env:"PUSH_JWKS_URL" placeholder:"URL" help:"Where the signing keys are; default: Google's."`
+	TasksQueue          string `env:"TASKS_QUEUE" placeholder:"projects/P/locations/L/queues/Q" help:"Cloud Tasks queue for follow-ups; without one they run in the process."`
+	TasksURL            string `name:"tasks-url" env:"TASKS_URL" placeholder:"URL" help:"With a queue: where this service receives follow-ups, https://HOST/tasks/followup."`
+	TasksServiceAccount string `env:"TASKS_SERVICE_ACCOUNT" placeholder:"EMAIL" help:"With a queue: the service account whose token its tasks carry; their audience is PUSH_AUDIENCE."`
+	TasksEndpoint       string `env:"TASKS_ENDPOINT" placeholder:"HOST:PORT" help:"Cloud Tasks, same form as SCC_ENDPOINT."`
+	DeadLetterTopic     string `env:"DEAD_LETTER_TOPIC" placeholder:"projects/P/topics/T" help:"Where each message that can never succeed is kept, byte for byte."`
+	InsecureLocal       bool   `help:"Allow PUSH_AUTH=none without an endpoint override."`
+	Project             string `env:"GOOGLE_CLOUD_PROJECT" placeholder:"PROJECT" help:"Project that traces are logged under; default on Cloud Run: the metadata server's."`
 }
 
 // Help is shown by serve --help.
@@ -70,7 +75,24 @@ func (s *serveCmd) check() error {
 		f.must(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "PUSH_JWKS_URL", "%q is no URL", s.PushJWKSURL)
 	}
 	f.must(s.DeadLetterTopic == "" || topicForm.MatchString(s.DeadLetterTopic), "DEAD_LETTER_TOPIC", "%q is not projects/P/topics/T", s.DeadLetterTopic)
+	s.checkTasks(&f)
 	return f.err()
+}
+
+var queueForm = regexp.MustCompile(`^projects/[a-z0-9][a-z0-9.:-]*/locations/[a-z0-9-]+/queues/[A-Za-z0-9-]{1,100}$`)
+
+// checkTasks adds the faults of the follow-up queue's settings.
+func (s *serveCmd) checkTasks(f *faults) {
+	f.must(s.TasksEndpoint == "" || endpointForm.MatchString(s.TasksEndpoint), "TASKS_ENDPOINT", "%q is neither http://host:port nor host:port", s.TasksEndpoint)
+	if s.TasksQueue == "" {
+		f.must(s.TasksURL == "", "TASKS_URL", "set without TASKS_QUEUE")
+		f.must(s.TasksServiceAccount == "", "TASKS_SERVICE_ACCOUNT", "set without TASKS_QUEUE")
+		return
+	}
+	f.must(queueForm.MatchString(s.TasksQueue), "TASKS_QUEUE", "%q is not projects/P/locations/L/queues/Q", s.TasksQueue)
+	u, err := url.Parse(s.TasksURL)
+	f.must(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "TASKS_URL", "%q is no URL; it is this service's address with /tasks/followup", s.TasksURL)
+	f.must(s.PushAuth == "none" || emailForm.MatchString(s.TasksServiceAccount), "TASKS_SERVICE_ACCOUNT", "%q is no e-mail address", s.TasksServiceAccount)
 }
 
 // Run serves until ctx ends.
@@ -104,6 +126,8 @@ func (s *serveCmd) Run(ctx context.Context, std streams) error {
 // service is the whole program, built and not yet serving.
 type service struct {
 	push     *push.Handler
+	tasks    http.Handler
+	local    *followup.Local
 	pipeline *enrich.Pipeline
 	mux      http.Handler
 	log      *zap.Logger
@@ -134,8 +158,13 @@ func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, 
 	if s.DeadLetterTopic != "" {
 		svc.push.DeadLetters = deadLetters{up.publisher}
 	}
+	if err := svc.followUps(ctx, s); err != nil {
+		return nil, err
+	}
 	if s.PushAuth == "oidc" {
-		svc.push.Auth = push.NewOIDC(push.OIDCOptions{Audience: s.PushAudience, ServiceAccount: s.PushServiceAccount, JWKSURL: s.PushJWKSURL})
+		svc.push.Auth = push.NewOIDC(push.OIDCOptions{Audience: s.PushAudience, ServiceAccounts: []string{s.PushServiceAccount}, JWKSURL: s.PushJWKSURL})
+		tasks := push.NewOIDC(push.OIDCOptions{Audience: s.PushAudience, ServiceAccounts: s.taskAccounts(), JWKSURL: s.PushJWKSURL})
+		svc.tasks = admitted(tasks, svc.tasks)
 	}
 	svc.mux = svc.routes(metrics)
 	return svc, nil
@@ -160,8 +189,9 @@ func (s *serveCmd) project(ctx context.Context) string {
 func (v *service) routes(metrics *telemetry.Metrics) http.Handler {
 	mux := http.NewServeMux()
 	pushes := otelhttp.NewHandler(v.push, "push")
-	mux.Handle("/push", pushes) // Pub/Sub
-	mux.Handle("/{$}", pushes)  // Pub/Sub, where the subscription names no path
+	mux.Handle("/push", pushes)                                             // Pub/Sub
+	mux.Handle("/{$}", pushes)                                              // Pub/Sub, where the subscription names no path
+	mux.Handle("/tasks/followup", otelhttp.NewHandler(v.tasks, "followup")) // Cloud Tasks
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { // the platform's startup probe
 		if v.push.Draining() {
@@ -210,6 +240,7 @@ func (v *service) serve(ctx context.Context, listener net.Listener) error {
 	}
 	v.log.Info("draining")
 	v.push.Drain()
+	v.drainFollowUps(work)
 	timer := time.AfterFunc(drainFor, abort)
 	defer timer.Stop()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor+abortFor)

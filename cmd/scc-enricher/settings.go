@@ -93,6 +93,7 @@ type upstreams struct {
 
 	CorrelationWindow duration `env:"CORRELATION_WINDOW" default:"30m" help:"Largest gap between neighbours of one incident."`
 	IncidentMaxSpan   duration `env:"INCIDENT_MAX_SPAN" default:"24h" help:"An incident never spans more."`
+	SettleDelay       duration `env:"SETTLE_DELAY" default:"15s" help:"How long after a finding its incident is settled."`
 	LogWindowBefore   duration `env:"LOG_WINDOW_BEFORE" default:"10m" help:"Container logs read before the event."`
 	LogWindowAfter    duration `env:"LOG_WINDOW_AFTER" default:"2m" help:"Container logs read after the event."`
 	EnrichTimeout     duration `env:"ENRICH_TIMEOUT" default:"20s" help:"Deadline of one finding; keep it below the subscription's acknowledgement deadline."`
@@ -130,7 +131,7 @@ func (u *upstreams) check(f *faults) {
 		d    duration
 	}{
 		{"CORRELATION_WINDOW", u.CorrelationWindow}, {"INCIDENT_MAX_SPAN", u.IncidentMaxSpan},
-		{"LOG_WINDOW_BEFORE", u.LogWindowBefore}, {"LOG_WINDOW_AFTER", u.LogWindowAfter},
+		{"SETTLE_DELAY", u.SettleDelay}, {"LOG_WINDOW_BEFORE", u.LogWindowBefore}, {"LOG_WINDOW_AFTER", u.LogWindowAfter},
 		{"ENRICH_TIMEOUT", u.EnrichTimeout}, {"SOURCE_TIMEOUT", u.SourceTimeout},
 	} {
 		f.add(d.name, d.d.fault)

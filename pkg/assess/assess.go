@@ -52,6 +52,9 @@ type Input struct {
 	Finding  *finding.Finding
 	Incident incident.Incident
 	Evidence *evidence.Evidence
+	// Standings is what the other members of the incident say by themselves, by
+	// StableName. A member that is not in it is estimated from its finding.
+	Standings map[string]Standing
 }
 
 // Reason is one rule that fired.
@@ -86,9 +89,10 @@ type Step struct {
 // Assessment is the conclusion.
 type Assessment struct {
 	Verdict Verdict
-	// Score and OwnScore are 0 to 100: within the incident, and alone.
+	// Score and OwnScore are 0 to 100: of the incident, and of the finding alone.
 	Score, OwnScore int
-	// Priority is p1 to p4.
+	// Priority is p1 to p4. Score, Verdict, Priority and NextAction are the same
+	// for every member of an incident; see Policy.Joint.
 	Priority   string
 	Reasons    []Reason
 	NextAction Action
@@ -107,6 +111,9 @@ type Assessment struct {
 	// Unchecked says in words what was not checked, and why.
 	Unchecked []string
 	Summary   string
-	Plan      []Step
-	PolicyID  string
+	// Story says in one sentence what happened when in the incident, the same
+	// for every member; empty when the finding stands alone.
+	Story    string
+	Plan     []Step
+	PolicyID string
 }

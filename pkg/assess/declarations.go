@@ -66,7 +66,7 @@ func declarations() []declaration {
 		{name: "config.known", kind: b, doc: "the configuration was read and the workload still exists"},
 		{name: "config.gone", kind: b, doc: "the workload no longer exists"},
 		{name: "config.kind", kind: s, doc: "service, job, worker_pool, or empty"},
-		{name: "config.exposure", kind: s, doc: "public, authenticated, internal, not_applicable or unknown"},
+		{name: "config.exposure", kind: s, scope: inRulesAndDecisions, doc: "public, authenticated, internal, not_applicable or unknown; in decisions the widest known of any member"},
 		{name: "config.risks", kind: l, doc: "weak points of the configuration, the closed set of the config_risks mark"},
 		{name: "config.service_account", kind: s, doc: "e-mail of the identity, or empty"},
 		{name: "config.default_service_account", kind: b, doc: "it is the Compute Engine default service account"},
@@ -89,22 +89,25 @@ func declarations() []declaration {
 		{name: "logs.entry_request", kind: s, doc: "the request just before the event that may have caused it, or empty"},
 		{name: "logs.request_denied", kind: b, doc: "the API call of a control-plane finding was refused"},
 
-		// The other findings of the incident.
-		{name: "incident.state", kind: s, doc: "state of the source, as for virustotal.state"},
-		{name: "incident.others", kind: i, doc: "number of other findings of the incident"},
-		{name: "incident.categories", kind: l, doc: "their categories, each once, sorted"},
-		{name: "incident.new_tactics", kind: l, doc: "their ATT&CK tactics that this finding does not have, in order of the kill chain"},
-		{name: "incident.worst_category", kind: s, doc: "the weightiest category among them, or empty"},
-		{name: "incident.worst_weight", kind: i, doc: "its weight"},
+		{name: "incident.state", kind: s, doc: "state of the source of related findings, as for virustotal.state"},
 
-		// Known only once the points are added up.
-		{name: "score", kind: i, decision: true, doc: "0 to 100, within the incident"},
-		{name: "own_score", kind: i, decision: true, doc: "0 to 100, the finding alone"},
-		{name: "reasons", kind: l, decision: true, doc: "ids of the rules that fired"},
-		{name: "explained_points", kind: i, decision: true, doc: "points that explanations took off, positive; 0 when a decisive rule fired"},
-		{name: "unanswered", kind: l, decision: true, doc: "sources whose silence could hide the truth: findings, logs, config, virustotal, arguments, processes, policy"},
-		{name: "retry", kind: b, decision: true, doc: "some source may answer when asked again"},
-		{name: "verdict", kind: s, decision: true, doc: "the verdict; empty while verdicts are decided"},
-		{name: "privileged", kind: b, decision: true, doc: "the workload runs as the default service account or can read secrets"},
+		// The incident. All zero when the finding stands alone.
+		{name: "incident.others", kind: i, scope: inIncident, doc: "number of other findings of the incident"},
+		{name: "incident.categories", kind: l, scope: inIncident, doc: "categories of all its findings, each once, sorted"},
+		{name: "incident.tactics", kind: l, scope: inIncident, doc: "ATT&CK tactics of all its findings, each once, in order of the kill chain"},
+		{name: "incident.strongest_score", kind: i, scope: inIncident, doc: "the highest own score of its findings"},
+		{name: "incident.strongest_category", kind: s, scope: inIncident, doc: "category of the finding that has it; of several the first by name"},
+		{name: "own_score", kind: i, scope: inIncident, doc: "0 to 100, the finding alone; in decisions that of the strongest member"},
+
+		// Known only once the points are added up. Within an incident the same for
+		// every member.
+		{name: "score", kind: i, scope: inDecisions, doc: "0 to 100, within the incident"},
+		{name: "reasons", kind: l, scope: inDecisions, doc: "ids of the rules that fired; within an incident those of any member that added or took off points"},
+		{name: "explained_points", kind: i, scope: inDecisions, doc: "points that explanations took off, positive; 0 when a decisive rule fired; within an incident the least of any member"},
+		{name: "severity", kind: s, scope: inDecisions, doc: "CRITICAL, HIGH, MEDIUM, LOW or empty; within an incident the gravest"},
+		{name: "unanswered", kind: l, scope: inDecisions, doc: "sources whose silence could hide the truth, of any member: findings, logs, config, virustotal, arguments, processes, policy"},
+		{name: "retry", kind: b, scope: inDecisions, doc: "some source may answer when asked again"},
+		{name: "verdict", kind: s, scope: inDecisions, doc: "the verdict; empty while verdicts are decided"},
+		{name: "privileged", kind: b, scope: inDecisions, doc: "the workload runs as the default service account or can read secrets"},
 	}
 }

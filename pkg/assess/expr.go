@@ -23,12 +23,13 @@ const (
 	maxEvidence = 400
 )
 
-// language compiles the expressions of policies: one for rules, one with the
-// decision variables for verdicts, priorities and actions. It has CEL's
+// language compiles the expressions of policies: rules of own scope, rules of
+// incident scope, and decisions each have their variables. It has CEL's
 // standard library and string functions only: no clock, no random numbers,
 // nothing that reaches outside the facts.
 type language struct {
 	rules     *cel.Env
+	incident  *cel.Env
 	decisions *cel.Env
 	kinds     map[string]kind
 	index     map[string]int
@@ -37,24 +38,33 @@ type language struct {
 
 func newLanguage() (*language, error) {
 	l := &language{kinds: map[string]kind{}, index: map[string]int{}}
-	var common, extra []cel.EnvOption
+	var own, incident, decisions []cel.EnvOption
 	for i, d := range declarations() {
 		v := cel.Variable(d.name, d.kind.celType())
-		if d.decision {
-			extra = append(extra, v)
-		} else {
-			common = append(common, v)
+		if d.scope.rules() {
+			own = append(own, v)
+		}
+		if d.scope.incident() {
+			incident = append(incident, v)
+		}
+		if d.scope.decisions() {
+			decisions = append(decisions, v)
 		}
 		l.kinds[d.name] = d.kind
 		l.index[d.name] = i
 		l.zeros = append(l.zeros, d.zero())
 	}
-	var err error
-	if l.rules, err = cel.NewEnv(append(common, ext.Strings())...); err != nil {
+	base, err := cel.NewEnv(ext.Strings())
+	if err != nil {
 		return nil, fmt.Errorf("declare the policy language: %w", err)
 	}
-	if l.decisions, err = l.rules.Extend(extra...); err != nil {
-		return nil, fmt.Errorf("declare the policy language: %w", err)
+	for _, e := range []struct {
+		into **cel.Env
+		vars []cel.EnvOption
+	}{{&l.rules, own}, {&l.incident, incident}, {&l.decisions, decisions}} {
+		if *e.into, err = base.Extend(e.vars...); err != nil {
+			return nil, fmt.Errorf("declare the policy language: %w", err)
+		}
 	}
 	return l, nil
 }
@@ -178,7 +188,7 @@ type template struct {
 }
 
 // compileTemplate reads "text {expression} text"; "{{" is a literal brace.
-func (l *language) compileTemplate(src string) (*template, error) {
+func (l *language) compileTemplate(env *cel.Env, src string) (*template, error) {
 	t := &template{}
 	var lit strings.Builder
 	for i := 0; i < len(src); i++ {
@@ -193,7 +203,7 @@ func (l *language) compileTemplate(src string) (*template, error) {
 			if n < 0 {
 				return nil, fmt.Errorf("column %d: { without }", i+1)
 			}
-			e, err := l.compilePlaceholder(src[i+1 : i+1+n])
+			e, err := l.compilePlaceholder(env, src[i+1:i+1+n])
 			if err != nil {
 				return nil, fmt.Errorf("in {%s}: %w", src[i+1:i+1+n], err)
 			}
@@ -228,19 +238,66 @@ func closingBrace(s string) int {
 	return -1
 }
 
-// compilePlaceholder compiles one placeholder; a plain variable needs no program.
-func (l *language) compilePlaceholder(src string) (*expression, error) {
-	src = strings.TrimSpace(src)
-	if _, ok := l.kinds[src]; ok && !l.decision(src) {
-		return &expression{variable: src}, nil
+// misplaced names the variables in src that exist but not in env, for the
+// message of a fault: what only one member knows cannot decide for all.
+func (l *language) misplaced(env *cel.Env, src string) error {
+	for _, d := range declarations() {
+		allowed := d.scope.rules() && env == l.rules || d.scope.incident() && env == l.incident || d.scope.decisions() && env == l.decisions
+		if allowed || !mentions(src, d.name) {
+			continue
+		}
+		switch env {
+		case l.incident:
+			return fmt.Errorf("%s is not known here: a rule of scope incident sees only incident.* and own_score", d.name)
+		case l.decisions:
+			return fmt.Errorf("%s is not known here: decisions hold for a whole incident; let a rule see it and use its id in reasons", d.name)
+		default:
+			return fmt.Errorf("%s is not known here: a rule of scope own sees the finding alone", d.name)
+		}
 	}
-	return compile(l.rules, src, cel.StringType, cel.IntType, cel.BoolType, cel.ListType(cel.StringType))
+	return nil
 }
 
-// decision reports whether name is a decision variable.
-func (l *language) decision(name string) bool {
-	i, ok := l.index[name]
-	return ok && declarations()[i].decision
+// mentions reports whether the word stands in src on its own.
+func mentions(src, word string) bool {
+	part := func(c byte) bool {
+		return c == '_' || c == '.' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+	}
+	for at := 0; ; {
+		i := strings.Index(src[at:], word)
+		if i < 0 {
+			return false
+		}
+		i += at
+		end := i + len(word)
+		if (i == 0 || !part(src[i-1])) && (end == len(src) || !part(src[end]) || src[end] == '.') {
+			return true
+		}
+		at = end
+	}
+}
+
+// compile is compile in an environment of the language, with a clear word
+// where a variable stands in the wrong place.
+func (l *language) compile(env *cel.Env, src string, want ...*cel.Type) (*expression, error) {
+	e, err := compile(env, src, want...)
+	if err != nil {
+		if better := l.misplaced(env, src); better != nil {
+			return nil, better
+		}
+	}
+	return e, err
+}
+
+// compilePlaceholder compiles one placeholder; a plain variable needs no program.
+func (l *language) compilePlaceholder(env *cel.Env, src string) (*expression, error) {
+	src = strings.TrimSpace(src)
+	if i, ok := l.index[src]; ok {
+		if d := declarations()[i].scope; d.rules() && env == l.rules || d.incident() && env == l.incident {
+			return &expression{variable: src}, nil
+		}
+	}
+	return l.compile(env, src, cel.StringType, cel.IntType, cel.BoolType, cel.ListType(cel.StringType))
 }
 
 // render fills the template in, at most maxEvidence bytes.
@@ -291,14 +348,14 @@ func writeValue(b *strings.Builder, v ref.Val) {
 }
 
 // compilePoints reads an integer or an integer expression.
-func (l *language) compilePoints(src string) (*expression, error) {
+func (l *language) compilePoints(env *cel.Env, src string) (*expression, error) {
 	if n, err := strconv.Atoi(strings.TrimSpace(src)); err == nil {
 		if n < -100 || n > 100 {
 			return nil, fmt.Errorf("%d is not between -100 and 100", n)
 		}
 		return &expression{constant: types.Int(n)}, nil
 	}
-	return compile(l.rules, src, cel.IntType)
+	return l.compile(env, src, cel.IntType)
 }
 
 // evalPoints evaluates points, held between -100 and 100.

@@ -2,13 +2,11 @@ package assess
 
 import (
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/types"
-	"github.com/scc-enricher/scc-enricher/pkg/attack"
 	"github.com/scc-enricher/scc-enricher/pkg/command"
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
@@ -23,10 +21,11 @@ func (p *Policy) facts(s *subject) *facts {
 	reputationFacts(f, s)
 	configFacts(f, s)
 	logFacts(f, s)
-	p.incidentFacts(f, s)
+	f.text("incident.state", string(s.ev.FindingsState.State))
+	f.text("severity", string(s.f.Severity))
 	f.list("unanswered", s.unanswered())
 	f.bool("retry", s.retry())
-	f.bool("privileged", s.cfg.DefaultServiceAccount || len(s.secrets()) > 0)
+	f.bool("privileged", Privileged(s.risks))
 	return f
 }
 
@@ -271,40 +270,6 @@ func lastSegment(method string) string {
 	return method[strings.LastIndexAny(method, "./")+1:]
 }
 
-func (p *Policy) incidentFacts(f *facts, s *subject) {
-	f.text("incident.state", string(s.ev.FindingsState.State))
-	own, _ := sccAttack(s.f)
-	var others int
-	var categories, tactics []string
-	worst, weight := "", 0
-	for _, m := range s.inc.Members {
-		if m.Seed || m.Finding == nil {
-			continue
-		}
-		others++
-		c := m.Finding.Category
-		if c != "" && !slices.Contains(categories, c) {
-			categories = append(categories, c)
-		}
-		// Of two equally grave the first by name, so that order does not matter.
-		if w := p.weight(c); w > weight || (w == weight && c < worst) {
-			worst, weight = c, w
-		}
-		theirs, _ := sccAttack(m.Finding)
-		for _, t := range theirs {
-			if !slices.Contains(own, t) {
-				tactics = append(tactics, t)
-			}
-		}
-	}
-	slices.Sort(categories)
-	f.int("incident.others", others)
-	f.list("incident.categories", categories)
-	f.list("incident.new_tactics", attack.SortTactics(tactics))
-	f.text("incident.worst_category", worst)
-	f.int("incident.worst_weight", weight)
-}
-
 // complete derives, for facts written by hand in a test, what Assess would
 // have derived: only variables that the test does not give.
 func (p *Policy) complete(f *facts, given map[string]bool) {
@@ -314,6 +279,9 @@ func (p *Policy) complete(f *facts, given map[string]bool) {
 	}
 	if !given["finding.category_weight"] && category != "" {
 		f.set("finding.category_weight", types.Int(p.weight(category)))
+	}
+	if !given["severity"] {
+		f.text("severity", f.getText("finding.severity"))
 	}
 	if given["command.behaviors"] {
 		all := f.getList("command.behaviors")

@@ -126,6 +126,17 @@ func input(f *finding.Finding, e *evidence.Evidence, others ...*finding.Finding)
 	return in
 }
 
+// known gives the other members of the input a standing: each with the evidence.
+func known(p *Policy, in Input, e *evidence.Evidence) Input {
+	in.Standings = map[string]Standing{}
+	for _, m := range in.Incident.Members {
+		if !m.Seed {
+			in.Standings[m.Finding.StableName()] = p.Own(Input{Finding: m.Finding, Evidence: e})
+		}
+	}
+	return in
+}
+
 // other is another finding on the same container.
 func other(category string) *finding.Finding {
 	f := childShell("java", "sh")

@@ -2,6 +2,7 @@ package assess
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,7 +46,11 @@ func TestLoadFaults(t *testing.T) {
 		{"bad_source", strings.Replace(small, "source: finding", "source: gossip", 1), []string{`line 5: rule "category": source "gossip"`}},
 		{"bad_scope", strings.Replace(small, "points: 40", "points: 40\n    scope: world", 1), []string{`line 8: rule "category": scope "world"`}},
 		{"bad_id", strings.Replace(small, "id: category", "id: Category!", 1), []string{"line 3: ", "id must be lower-case"}},
-		{"decision_variable_in_rule", strings.Replace(small, `finding.category != ""`, "score > 3", 1), []string{`line 6: rule "category": when: column 1: undeclared reference to 'score'`}},
+		{"decision_variable_in_rule", strings.Replace(small, `finding.category != ""`, "score > 3", 1), []string{`line 6: rule "category": when: score is not known here`}},
+		{"incident_rule_of_one_member", strings.Replace(small, "points: 40", "points: 40\n    scope: incident", 1), []string{`line 6: rule "category": when: finding.category is not known here: a rule of scope incident sees only`}},
+		{"own_rule_of_the_incident", strings.Replace(small, `finding.category != ""`, "incident.others > 0", 1), []string{`line 6: rule "category": when: incident.others is not known here: a rule of scope own`}},
+		{"decision_of_one_member", strings.Replace(small, "score >= 30", `finding.severity == "HIGH"`, 1), []string{`line 9: verdicts suspicious: finding.severity is not known here: decisions hold`}},
+		{"too_many_incident_rules", small + "extra", []string{"at most 16 rules have scope incident"}},
 		{"unknown_verdict", strings.Replace(small, "suspicious:", "fishy:", 1), []string{`line 9: verdicts: "fishy" is not one of`}},
 		{"duplicate_rule", strings.Replace(small, "verdicts:", "  - {id: category, title: t, source: finding, when: 'true', points: 1, evidence: e}\nverdicts:", 1), []string{`line 9: rule "category": is there already in line 3`}},
 		{"unknown_cap", small + "caps:\n  gossip: {max: 3}\n", []string{`line 13: caps: "gossip" is not a source`}},
@@ -66,6 +71,13 @@ func TestLoadFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if tt.name == "too_many_incident_rules" {
+				var rules strings.Builder
+				for i := range maxIncidentRules + 1 {
+					fmt.Fprintf(&rules, "  - {id: r%d, title: t, source: findings, scope: incident, when: 'true', points: 1, evidence: e}\n", i)
+				}
+				tt.text = strings.Replace(small, "rules:\n", "rules:\n"+rules.String(), 1)
+			}
 			p, err := Load([]byte(tt.text))
 			if err == nil {
 				t.Fatalf("Load() = %v, want an error with %q", p.ID(), tt.want)
@@ -175,7 +187,7 @@ func TestMapOrder(t *testing.T) {
 	f.text("finding.category", "x")
 	f.counts("logs.signals", map[string]int{"d": 4, "a": 1, "c": 3, "b": 2, "e": 5})
 	for range 50 {
-		hits, failed := p.fire(f)
+		hits, failed := p.fire(f, false)
 		if len(failed) > 0 || len(hits) != 1 || hits[0].evidence != "saw a=1 b=2 c=3 d=4 e=5" {
 			t.Fatalf("fire() = %+v, %v", hits, failed)
 		}

@@ -194,7 +194,7 @@ func (c *compiler) compileRules(p *Policy) {
 		c.faults.add(c.doc.Rules[maxRules].ID.Line, "rules", fmt.Sprintf("more than %d", maxRules))
 		return
 	}
-	seen := map[string]int{}
+	seen, incident := map[string]int{}, 0
 	for i := range c.doc.Rules {
 		d := &c.doc.Rules[i]
 		where := fmt.Sprintf("rule %q", d.ID.Value)
@@ -209,6 +209,11 @@ func (c *compiler) compileRules(p *Policy) {
 			continue
 		}
 		p.rules = append(p.rules, c.compileRule(where, d))
+		if r := &p.rules[len(p.rules)-1]; r.incident {
+			if incident++; incident == maxIncidentRules+1 {
+				c.faults.add(d.ID.Line, where, fmt.Sprintf("is one too many: at most %d rules have scope incident", maxIncidentRules))
+			}
+		}
 	}
 }
 
@@ -232,16 +237,22 @@ func (c *compiler) compileRule(where string, d *ruleDoc) rule {
 	default:
 		c.faults.add(d.Scope.Line, where, fmt.Sprintf("scope %q is not own or incident", d.Scope.Value))
 	}
+	env := c.lang.rules
+	if r.incident {
+		env = c.lang.incident
+	}
 	var err error
 	if r.when, err = c.required(d.When, d.ID.Line, where+": when", func(s string) (*expression, error) {
-		return compile(c.lang.rules, s, cel.BoolType)
+		return c.lang.compile(env, s, cel.BoolType)
 	}); err != nil {
 		return r
 	}
-	if r.points, err = c.required(d.Points, d.ID.Line, where+": points", c.lang.compilePoints); err != nil {
+	if r.points, err = c.required(d.Points, d.ID.Line, where+": points", func(s string) (*expression, error) {
+		return c.lang.compilePoints(env, s)
+	}); err != nil {
 		return r
 	}
-	if r.evidence, err = c.lang.compileTemplate(d.Evidence.Value); err != nil {
+	if r.evidence, err = c.lang.compileTemplate(env, d.Evidence.Value); err != nil {
 		c.faults.add(d.Evidence.line(), where+": evidence", err.Error())
 	}
 	return r
@@ -275,7 +286,7 @@ func (c *compiler) compileDecisions(section string, docs map[string]scalar, orde
 			continue
 		}
 		e, err := c.required(d, d.Line, section+" "+value, func(s string) (*expression, error) {
-			return compile(c.lang.decisions, s, cel.BoolType)
+			return c.lang.compile(c.lang.decisions, s, cel.BoolType)
 		})
 		if err == nil {
 			out = append(out, decision{value: value, when: e})

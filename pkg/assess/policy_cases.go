@@ -59,7 +59,7 @@ func (p *Policy) runTest(t policyTest) []Failure {
 		given[a.name] = true
 	}
 	p.complete(f, given)
-	c := p.conclude(f)
+	c := p.try(f)
 
 	var out []Failure
 	fail := func(format string, args ...any) {
@@ -95,6 +95,28 @@ func (p *Policy) runTest(t policyTest) []Failure {
 		fail("could not be evaluated: %s", strings.Join(c.failed, ", "))
 	}
 	return out
+}
+
+// try concludes from facts alone. What a test says of the incident stands for
+// its other members; of everything else they say what the finding says.
+func (p *Policy) try(f *facts) conclusion {
+	own := p.own(f)
+	if f.getInt("incident.others") == 0 {
+		return p.alone(f, &own)
+	}
+	strongest := max(own.score(), f.getInt("incident.strongest_score"))
+	f.int("incident.strongest_score", strongest)
+	extra, top := p.extra(f, own.score()), p.extra(f, strongest)
+	fired := map[string]bool{}
+	for _, r := range slices.Concat(own.reasons, extra.reasons, top.reasons) {
+		fired[r.ID] = true
+	}
+	p.reasons(f, fired)
+	f.int("explained_points", own.explained)
+	if top.decisive {
+		f.int("explained_points", 0)
+	}
+	return concluded(&own, &extra, p.judge(f, clamp(strongest+top.sum)))
 }
 
 // describe says a conclusion on one line: "score 35: category +25, severity_critical +10".

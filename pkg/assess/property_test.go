@@ -37,6 +37,7 @@ func randomInput(r *rand.Rand) Input {
 		return evidence.Status{State: evidence.State(pick("ok", "ok", "ok", "empty", "partial", "quota", "denied", "timeout", "error", "disabled"))}
 	}
 	e.FindingsState, e.ConfigState, e.LogsState, e.VTState = state(), state(), state(), state()
+	e.Logs.Visible = e.LogsState.State == evidence.OK || e.LogsState.State == evidence.Partial // as the reader does
 	e.Config.AllUsers, e.Config.DefaultServiceAccount = r.IntN(2) == 0, r.IntN(2) == 0
 	if r.IntN(4) == 0 {
 		e.Config = nil
@@ -110,8 +111,14 @@ func checkBounds(t *testing.T, p *Policy, a Assessment) {
 			t.Errorf("reason %s has evidence of %d bytes", r.ID, len(r.Evidence))
 		}
 	}
-	if want := max(0, min(100, sum)); want != a.Score {
-		t.Errorf("the points sum up to %d, score is %d", want, a.Score)
+	own := 0
+	for _, r := range a.Reasons {
+		if !r.Incident {
+			own += r.Points
+		}
+	}
+	if clamp(own) != a.OwnScore || clamp(a.OwnScore+sum-own) != a.Score {
+		t.Errorf("the points sum up to %d of %d, score is %d of %d: %s", own, sum, a.OwnScore, a.Score, explain(a))
 	}
 	for src, n := range up {
 		if n > p.caps[src].max {
@@ -177,6 +184,9 @@ func checkCompany(t *testing.T, p *Policy, in Input, a Assessment) {
 	if got.OwnScore != a.OwnScore {
 		t.Errorf("with a finding more the own score changes from %d to %d", a.OwnScore, got.OwnScore)
 	}
+	if rank(got.Verdict) < rank(a.Verdict) {
+		t.Errorf("with a grave finding more the verdict falls from %s to %s", a.Verdict, got.Verdict)
+	}
 	if got.Verdict == LikelyBenign {
 		t.Errorf("likely benign next to a grave finding: %s", explain(got))
 	}
@@ -193,7 +203,7 @@ func TestEveryRuleFires(t *testing.T) {
 		f.list("command.behaviors", []string{string(b)})
 		f.text("command.line", "x")
 		p.complete(f, map[string]bool{"command.behaviors": true})
-		hits, failed := p.fire(f)
+		hits, failed := p.both(f)
 		if len(failed) > 0 {
 			t.Errorf("%s: rules %v could not be evaluated", b, failed)
 		}
@@ -202,7 +212,7 @@ func TestEveryRuleFires(t *testing.T) {
 		}
 		// A weak behaviour may weigh more in one occurrence.
 		f.list("command.suspicious", []string{string(b)})
-		hits, _ = p.fire(f)
+		hits, _ = p.both(f)
 		for _, h := range hits {
 			seen[h.rule.id] = true
 		}
@@ -215,7 +225,7 @@ func TestEveryRuleFires(t *testing.T) {
 			given[a.name] = true
 		}
 		p.complete(f, given)
-		hits, _ := p.fire(f)
+		hits, _ := p.both(f)
 		for _, h := range hits {
 			seen[h.rule.id] = true
 		}
@@ -223,7 +233,7 @@ func TestEveryRuleFires(t *testing.T) {
 	for _, set := range oneFact() {
 		f := newFacts(p.lang.index, p.lang.zeros)
 		set(f)
-		hits, failed := p.fire(f)
+		hits, failed := p.both(f)
 		if len(failed) > 0 {
 			t.Errorf("rules %v could not be evaluated", failed)
 		}
@@ -236,6 +246,13 @@ func TestEveryRuleFires(t *testing.T) {
 			t.Errorf("rule %s fires in no test", p.rules[i].id)
 		}
 	}
+}
+
+// both fires the rules of both scopes.
+func (p *Policy) both(f *facts) (hits []fired, failed []string) {
+	hits, failed = p.fire(f, false)
+	more, broken := p.fire(f, true)
+	return append(hits, more...), append(failed, broken...)
 }
 
 // oneFact sets what the policy's own tests do not.
@@ -264,7 +281,7 @@ func oneFact() []func(*facts) {
 			f.counts("logs.signals", map[string]int{"shell_output": 1, "tool_output": 1, "upload": 1, "indicator_seen": 1, "iam_change": 1})
 			f.int("deploy.minutes", 20)
 		},
-		func(f *facts) { f.list("incident.new_tactics", []string{"TA0010", "TA0040"}) },
+		func(f *facts) { f.list("incident.tactics", []string{"TA0010", "TA0040"}) },
 	}
 }
 
@@ -282,7 +299,7 @@ func TestFactsSet(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"process.child": "sh", "process.parent": "java", "config.exposure": "public", "deploy.by": "mallory@example.com",
-		"incident.worst_category": "Reverse Shell", "virustotal.verdict": "clean", "finding.category_key": "unexpected child shell",
+		"severity": "CRITICAL", "virustotal.verdict": "clean", "finding.category_key": "unexpected child shell",
 	} {
 		if got := f.getText(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)

@@ -24,6 +24,8 @@ type subject struct {
 	inc  incident.Incident
 	main *evidence.ContainerConfig // the affected container's configuration, or nil
 
+	// standings is what other members say by themselves.
+	standings map[string]Standing
 	// configKnown is true when cfg describes a workload that still exists.
 	configKnown bool
 	tree        finding.Tree
@@ -38,7 +40,7 @@ type subject struct {
 
 // newSubject derives what follows from the input. The input is not changed.
 func newSubject(in Input) *subject {
-	s := &subject{f: in.Finding, ev: in.Evidence, inc: in.Incident}
+	s := &subject{f: in.Finding, ev: in.Evidence, inc: in.Incident, standings: in.Standings}
 	if s.f == nil {
 		s.f = &finding.Finding{}
 	}

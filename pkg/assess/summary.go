@@ -15,8 +15,8 @@ const (
 	maxSummaryName = 40
 )
 
-// summary says in two or three sentences who did what where, why it matters,
-// and what to do next. Names in it may come from an attacker: they are cut and
+// summary says in a few sentences who did what where, why it matters, what else
+// happened in the incident, and what to do next. Names in it may come from an attacker: they are cut and
 // made of printable characters; arguments are not in it at all.
 func (s *subject) summary(a *Assessment) string {
 	var b strings.Builder
@@ -28,6 +28,9 @@ func (s *subject) summary(a *Assessment) string {
 		b.WriteString(" Not checked: " + open + ".")
 	}
 	next := " Next: " + nextWords(a.NextAction, s) + "."
+	if a.Story != "" {
+		next = " " + a.Story + next
+	}
 	text := b.String()
 	if len(text)+len(next) > maxSummary {
 		text = cut(text, maxSummary-len(next)-len("…")) + "…"

@@ -77,12 +77,31 @@ func (d declaration) zero() ref.Val {
 	}
 }
 
-// declaration is one row of the vocabulary. A decision variable exists only
-// after the score is known: rules cannot use it.
+// scope says which expressions may use a variable. What all members of an
+// incident must agree on cannot rest on what only one of them knows.
+type scope int
+
+const (
+	// inRules: rules of own scope; the zero value.
+	inRules scope = iota
+	// inRulesAndDecisions: rules of own scope, and decisions, where the value
+	// is that of the whole incident.
+	inRulesAndDecisions
+	// inIncident: rules of incident scope, and decisions.
+	inIncident
+	// inDecisions: verdicts, priorities and actions.
+	inDecisions
+)
+
+func (s scope) rules() bool     { return s == inRules || s == inRulesAndDecisions }
+func (s scope) incident() bool  { return s == inIncident }
+func (s scope) decisions() bool { return s != inRules }
+
+// declaration is one row of the vocabulary.
 type declaration struct {
-	name     string
-	kind     kind
-	decision bool
+	name  string
+	kind  kind
+	scope scope
 	// unset is the value of an int that nobody set.
 	unset int
 	doc   string
@@ -90,14 +109,20 @@ type declaration struct {
 
 // Variables returns every variable of the policy language, in order of name.
 // Those whose documentation begins with "Decisions only" may be used in
-// verdicts, priorities and actions, the others everywhere.
+// verdicts, priorities and actions, those with "Incident" in rules of incident
+// scope and in decisions, the others in rules of own scope.
 func Variables() []Variable {
 	decls := declarations()
 	out := make([]Variable, 0, len(decls))
 	for _, d := range decls {
 		doc := d.doc
-		if d.decision {
+		switch d.scope {
+		case inDecisions:
 			doc = "Decisions only: " + doc
+		case inIncident:
+			doc = "Incident: " + doc
+		case inRulesAndDecisions:
+			doc = "Also in decisions: " + doc
 		}
 		out = append(out, Variable{Name: d.name, Type: d.kind.name(), Doc: doc})
 	}
@@ -174,6 +199,11 @@ func (f *facts) getText(name string) string {
 	return string(s)
 }
 
+func (f *facts) getInt(name string) int {
+	n, _ := f.get(name).(types.Int)
+	return int(n)
+}
+
 func (f *facts) getList(name string) []string {
 	l, ok := f.get(name).(traits.Lister)
 	if !ok {
@@ -193,6 +223,11 @@ func stringList(v []string) ref.Val {
 	if len(v) > maxFactList {
 		v = v[:maxFactList]
 	}
+	return wrapList(v)
+}
+
+// wrapList wraps strings as a CEL list.
+func wrapList(v []string) ref.Val {
 	vals := make([]ref.Val, len(v))
 	for i, s := range v {
 		vals[i] = types.String(cut(s, maxFactText))

@@ -1,7 +1,7 @@
 // Package enrich is the path from a finding to its marks, in order: the gate,
 // all sources at once, the incident, the assessment, the record, one write of
-// marks, the published record. The mark write is the only step that must
-// succeed; every other failure is said in the marks.
+// marks, the published record, the follow-ups. The mark write is the only step
+// that must succeed; every other failure is said in the marks.
 package enrich
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/assess"
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
-	"github.com/scc-enricher/scc-enricher/pkg/incident"
+	"github.com/scc-enricher/scc-enricher/pkg/followup"
 	"github.com/scc-enricher/scc-enricher/pkg/marks"
 	"github.com/scc-enricher/scc-enricher/pkg/record"
 	"github.com/scc-enricher/scc-enricher/pkg/redact"
@@ -47,6 +47,8 @@ type Settings struct {
 	MarkPrefix string
 	// Window is the largest gap between neighbours of an incident; MaxSpan bounds its length.
 	Window, MaxSpan time.Duration
+	// SettleDelay is how long after a finding its incident is settled.
+	SettleDelay time.Duration
 	// LogBefore and LogAfter bound the container logs around the event.
 	LogBefore, LogAfter time.Duration
 	// Timeout is the deadline of one finding.
@@ -68,11 +70,14 @@ type Pipeline struct {
 	Writer MarkWriter
 	// Records is nil where there is no record topic.
 	Records RecordPublisher
+	// FollowUps is nil where nothing is to be done later.
+	FollowUps followup.Queue
 	// Now is the clock.
 	Now func() time.Time
 
 	flight singleflight.Group
 	recent *otter.Cache[finding.Identity, struct{}]
+	times  *otter.Cache[string, []time.Time]
 }
 
 // recentEntries and recentFor bound the memory of finished findings, which
@@ -80,6 +85,9 @@ type Pipeline struct {
 const (
 	recentEntries = 50_000
 	recentFor     = 10 * time.Minute
+	// timesEntries findings have their last maxTimes event times remembered.
+	timesEntries = 10_000
+	maxTimes     = 20
 )
 
 // New returns a pipeline with its cache in place.
@@ -92,6 +100,10 @@ func New(p *Pipeline) (*Pipeline, error) {
 		return nil, fmt.Errorf("cache of finished findings: %w", err)
 	}
 	p.recent = cache
+	p.times, err = otter.New(&otter.Options[string, []time.Time]{MaximumSize: timesEntries})
+	if err != nil {
+		return nil, fmt.Errorf("cache of event times: %w", err)
+	}
 	return p, nil
 }
 
@@ -103,8 +115,9 @@ type Result struct {
 	Marks  map[string]string
 	// Evidence holds the states of the sources; nil when the gate stopped the finding.
 	Evidence *evidence.Evidence
-	// RecordErr says why the record could not be published; the marks are written all the same.
-	RecordErr error
+	// RecordErr says why the record could not be published, FollowErr why no
+	// follow-up could be scheduled; the marks are written all the same.
+	RecordErr, FollowErr error
 }
 
 // Failure is an enrichment that wrote nothing.
@@ -180,107 +193,59 @@ func (p *Pipeline) enrich(ctx context.Context, f *finding.Finding) (_ *Result, e
 		span.End()
 	}()
 
-	ev := p.Collector.Collect(ctx, p.query(f))
-	listed := newest(f, ev.Related)
-	if ev.FindingsState.State == evidence.OK && alone(f, ev.Related) {
-		// Whether the list holds the seed depends on how fast it was indexed.
-		ev.FindingsState.State = evidence.Empty
+	v := p.look(ctx, f, p.Collector)
+	if d := v.again(); d != Go {
+		return &Result{Decision: d, Evidence: v.ev}, nil
 	}
-	if d := again(f, listed); d != Go {
-		return &Result{Decision: d, Evidence: ev}, nil
-	}
-	inc := incident.Group(f, ev.Related, p.Settings.Window, p.Settings.MaxSpan)
-	verdict := p.Policy.Assess(assess.Input{Finding: f, Incident: inc, Evidence: ev})
-	rec := record.New(record.Input{
-		Finding: f, Incident: inc, Evidence: ev, Assessment: verdict,
-		LogQuery: p.logQuery(f), Now: p.Now(), Version: p.Settings.Version,
-	}, p.Redactor)
-	want := marks.Render(rec, p.Settings.MarkPrefix)
-	span.SetAttributes(attribute.String("verdict", string(verdict.Verdict)), attribute.Int("score", verdict.Score))
-
-	result := &Result{Decision: Unchanged, Record: rec, Marks: want.Values, Evidence: ev}
-	set, remove := marks.Diff(existing(f, listed), want, p.Settings.MarkPrefix)
-	if p.Writer == nil {
-		return result, nil
-	}
-	if len(set)+len(remove) > 0 {
-		w := marks.Write{Name: f.CanonicalName, Fallback: fallback(f), Set: set, Delete: remove}
-		if err := p.Writer.WriteMarks(ctx, w); err != nil {
-			return nil, failure(err)
+	if p.assess(v); p.lowers(v) && p.reread(ctx, v) {
+		if d := v.again(); d != Go {
+			return &Result{Decision: d, Evidence: v.ev}, nil
 		}
-		result.Decision = Written
-		result.RecordErr = p.publish(ctx, rec)
+		p.assess(v)
 	}
-	if rec.Complete() {
-		p.recent.Set(f.Identity(), struct{}{})
+	span.SetAttributes(attribute.String("verdict", v.rec.Assessment.Verdict), attribute.Int("score", v.rec.Assessment.Score))
+	result, err := p.write(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if p.Writer != nil {
+		result.FollowErr = p.follow(ctx, v, 0)
 	}
 	return result, nil
 }
 
-// query is what the sources are asked about a finding.
-func (p *Pipeline) query(f *finding.Finding) evidence.Query {
-	parent := p.Settings.Parent
-	if parent == "" {
-		parent = f.ParentScope()
+// write makes the finding's marks what they should be, and hands the record on
+// where anything changed.
+func (p *Pipeline) write(ctx context.Context, v *view) (*Result, error) {
+	result := &Result{Decision: Unchanged, Record: v.rec, Marks: v.want.Values, Evidence: v.ev}
+	if p.Writer == nil {
+		return result, nil
 	}
-	from, to := incident.View(f.EventTime, p.Settings.Window, p.Settings.MaxSpan)
-	return evidence.Query{
-		Related:   evidence.RelatedQuery{Parent: parent, Location: f.Location(), Workload: f.Workload, From: from, To: to},
-		Logs:      p.logQuery(f),
-		Artifacts: evidence.Artifacts(f),
+	wrote, err := p.writeMarks(ctx, v.f, v.existing(), v.want)
+	if err != nil {
+		return nil, err
 	}
+	if wrote {
+		result.Decision = Written
+		result.RecordErr = p.publish(ctx, v.rec)
+	}
+	if v.rec.Complete() {
+		p.recent.Set(v.f.Identity(), struct{}{})
+	}
+	return result, nil
 }
 
-func (p *Pipeline) logQuery(f *finding.Finding) evidence.LogQuery {
-	return evidence.LogQuery{
-		Workload: f.Workload, Event: f.EventTime,
-		Before: p.Settings.LogBefore, After: p.Settings.LogAfter, AuditBefore: auditBefore,
+// writeMarks writes the difference, if there is any.
+func (p *Pipeline) writeMarks(ctx context.Context, f *finding.Finding, existing map[string]string, want marks.Set) (bool, error) {
+	set, remove := marks.Diff(existing, want, p.Settings.MarkPrefix)
+	if len(set)+len(remove) == 0 {
+		return false, nil
 	}
-}
-
-// newest finds the seed among the listed findings: its marks and state there
-// are younger than the notification's.
-func newest(f *finding.Finding, related []finding.Finding) *finding.Finding {
-	for i := range related {
-		if related[i].StableName() == f.StableName() {
-			return &related[i]
-		}
+	w := marks.Write{Name: f.CanonicalName, Fallback: fallback(f), Set: set, Delete: remove}
+	if err := p.Writer.WriteMarks(ctx, w); err != nil {
+		return false, failure(err)
 	}
-	return nil
-}
-
-// alone reports whether the list holds no finding but the seed.
-func alone(f *finding.Finding, related []finding.Finding) bool {
-	for i := range related {
-		if related[i].StableName() != f.StableName() {
-			return false
-		}
-	}
-	return true
-}
-
-// again asks the gate's questions of the finding as it is now: a delivery that
-// was delayed must not overwrite the marks of a newer event.
-func again(f, listed *finding.Finding) Decision {
-	switch {
-	case listed == nil:
-		return Go
-	case listed.EventTime.After(f.EventTime):
-		return Older
-	case listed.State == finding.Inactive:
-		return Inactive
-	case listed.Muted():
-		return Muted
-	}
-	return Go
-}
-
-// existing are the marks on the finding, as young as they are known.
-func existing(f, listed *finding.Finding) map[string]string {
-	if listed != nil {
-		return listed.Marks
-	}
-	return f.Marks
+	return true, nil
 }
 
 // fallback is the name to write at where the canonical name's scope takes no writes.

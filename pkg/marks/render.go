@@ -86,7 +86,7 @@ func conclusion(r *record.Record, put putter) {
 			words = append(words, fmt.Sprintf("%s(%+d)", element(x.ID), x.Points))
 		}
 	}
-	put("reasons", list(words, ",", maxList), maxList)
+	put("reasons", list(words, ",", maxReasons), maxReasons)
 	put("plan", list(steps(r.Plan), between, maxLong), maxLong)
 }
 
@@ -204,8 +204,17 @@ func verdict(r *record.Reputation, unanswered, total int) string {
 }
 
 // related are the marks of an incident; a finding that stands alone has none.
-func related(r *record.Record, put putter) {
-	i := r.Incident
+func related(r *record.Record, put putter) { company(r.Incident, put) }
+
+// Company are the marks that say what a finding belongs to, by name without
+// prefix. For a finding that stands alone all of them are empty.
+func Company(i *record.Incident) map[string]string {
+	out := map[string]string{"incident": "", "related_count": "", "related": "", "incident_start": "", "incident_end": ""}
+	company(i, func(name, value string, limit int) { out[name] = redact.Clean(value, limit) })
+	return out
+}
+
+func company(i *record.Incident, put putter) {
 	if i == nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -49,15 +50,15 @@ func Refusal(err error) int {
 type OIDC struct {
 	verifier *oidc.IDTokenVerifier
 	keys     *limited
-	email    string
+	emails   []string
 }
 
 // OIDCOptions says which tokens to admit.
 type OIDCOptions struct {
 	// Audience is the exact "aud" claim expected.
 	Audience string
-	// ServiceAccount is the exact "email" claim expected.
-	ServiceAccount string
+	// ServiceAccounts are the "email" claims admitted, exactly.
+	ServiceAccounts []string
 	// JWKSURL is where the keys are; empty means GoogleJWKS.
 	JWKSURL string
 	// Transport fetches the keys; nil means http.DefaultTransport.
@@ -88,8 +89,8 @@ func NewOIDC(o OIDCOptions) *OIDC {
 			SupportedSigningAlgs: []string{oidc.RS256},
 			Now:                  o.Now,
 		}),
-		keys:  transport,
-		email: o.ServiceAccount,
+		keys:   transport,
+		emails: o.ServiceAccounts,
 	}
 }
 
@@ -114,7 +115,7 @@ func (o *OIDC) Authenticate(r *http.Request) error {
 	if err := token.Claims(&claims); err != nil {
 		return fmt.Errorf("%w: claims: %w", ErrBadToken, err)
 	}
-	if claims.Email != o.email || !claims.EmailVerified {
+	if !slices.Contains(o.emails, claims.Email) || !claims.EmailVerified {
 		return fmt.Errorf("%w: verified e-mail does not match", ErrWrongCaller)
 	}
 	return nil

@@ -153,7 +153,7 @@ func TestOIDC(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccount: account, JWKSURL: keys.URL})
+			auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccounts: []string{account}, JWKSURL: keys.URL})
 			err := auth.Authenticate(request(t, tt.header))
 			if !errors.Is(err, tt.want) {
 				t.Errorf("error = %v, want %v", err, tt.want)
@@ -167,7 +167,7 @@ func TestOIDCKeyRotationAndOutage(t *testing.T) {
 	key1, public1 := newKey(t, "k1")
 	key2, public2 := newKey(t, "k2")
 	keys := newKeyServer(t, public1)
-	auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccount: account, JWKSURL: keys.URL})
+	auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccounts: []string{account}, JWKSURL: keys.URL})
 	token1 := "Bearer " + sign(t, jose.RS256, key1, "k1", claims(nil))
 	token2 := "Bearer " + sign(t, jose.RS256, key2, "k2", claims(nil))
 
@@ -196,7 +196,7 @@ func TestOIDCBoundsKeyFetches(t *testing.T) {
 	_, public := newKey(t, "k1")
 	other, _ := newKey(t, "x")
 	keys := newKeyServer(t, public)
-	auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccount: account, JWKSURL: keys.URL})
+	auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccounts: []string{account}, JWKSURL: keys.URL})
 	for range 50 {
 		err := auth.Authenticate(request(t, "Bearer "+sign(t, jose.RS256, other, "forged", claims(nil))))
 		if push.Refusal(err) != http.StatusUnauthorized {

@@ -122,6 +122,7 @@ func (b *builder) finding() Finding {
 		Mute:          clean(f.Mute, 32),
 		Source:        b.text(f.ParentDisplayName, maxName),
 		EventTime:     f.EventTime.UTC(),
+		EarlierTimes:  first(b.in.EarlierTimes, maxList),
 		CreateTime:    f.CreateTime.UTC(),
 		ExternalURI:   b.text(f.ExternalURI, maxText),
 		ResourceName:  b.text(f.ResourceName, 2*maxName),
@@ -364,3 +365,10 @@ func (b *builder) plan() []Step {
 
 // first returns at most n elements.
 func first[T any](list []T, n int) []T { return list[:min(n, len(list))] }
+
+// IncidentOf is the incident of a record by itself, nil for a finding that
+// stands alone: what a member's marks say of its company.
+func IncidentOf(inc incident.Incident, r *redact.Redactor) *Incident {
+	b := builder{r: r, in: Input{Incident: inc}, seen: map[textKey]string{}}
+	return b.incident()
+}

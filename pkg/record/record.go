@@ -91,6 +91,8 @@ type Input struct {
 	Assessment assess.Assessment
 	// LogQuery is what was asked of the logs, for the link to them.
 	LogQuery evidence.LogQuery
+	// EarlierTimes are known earlier events of the same finding, in order.
+	EarlierTimes []time.Time
 	// Now is the time of the record.
 	Now time.Time
 	// Version of the program.

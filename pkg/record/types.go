@@ -26,6 +26,8 @@ type Finding struct {
 	Source string `json:"source,omitempty"`
 	// EventTime is when the detector saw the event.
 	EventTime time.Time `json:"event_time"`
+	// EarlierTimes are earlier events of the same finding, as far as they are known: Security Command Center keeps only the newest.
+	EarlierTimes []time.Time `json:"earlier_times,omitempty"`
 	// CreateTime is when the finding was created.
 	CreateTime time.Time `json:"create_time,omitzero"`
 	// ExternalURI is the finding's link, if any.

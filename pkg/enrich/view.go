@@ -1,0 +1,167 @@
+package enrich
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/scc-enricher/scc-enricher/pkg/assess"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
+	"github.com/scc-enricher/scc-enricher/pkg/incident"
+	"github.com/scc-enricher/scc-enricher/pkg/marks"
+	"github.com/scc-enricher/scc-enricher/pkg/record"
+)
+
+// view is a finding with everything found out about it so far.
+type view struct {
+	f *finding.Finding
+	// listed is the finding as ListFindings tells it, younger than f; nil when
+	// it is not in the list.
+	listed *finding.Finding
+	ev     *evidence.Evidence
+	inc    incident.Incident
+	rec    *record.Record
+	want   marks.Set
+}
+
+// look asks all sources.
+func (p *Pipeline) look(ctx context.Context, f *finding.Finding, c *evidence.Collector) *view {
+	v := &view{f: f, ev: c.Collect(ctx, p.query(f))}
+	v.find()
+	return v
+}
+
+// find looks for the finding itself in the list. Whether it is there depends
+// on how fast it was indexed, so it does not count as an answer.
+func (v *view) find() {
+	v.listed = newest(v.f, v.ev.Related)
+	if v.ev.FindingsState.State == evidence.OK && alone(v.f, v.ev.Related) {
+		v.ev.FindingsState.State = evidence.Empty
+	}
+}
+
+// reread lists the related findings again, and reports whether that worked.
+func (p *Pipeline) reread(ctx context.Context, v *view) bool {
+	if p.Collector.Findings == nil {
+		return false
+	}
+	related, err := p.Collector.Findings.ListRelated(ctx, p.query(v.f).Related)
+	if err != nil {
+		return false
+	}
+	v.ev.Related, v.ev.FindingsState.State = related, evidence.OK
+	v.find()
+	return true
+}
+
+// assess concludes from what was found out, and renders it.
+func (p *Pipeline) assess(v *view) {
+	v.inc = incident.Group(v.f, v.ev.Related, p.Settings.Window, p.Settings.MaxSpan)
+	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: p.standings(v.inc)})
+	v.rec = record.New(record.Input{
+		Finding: v.f, Incident: v.inc, Evidence: v.ev, Assessment: a,
+		EarlierTimes: p.earlier(v), LogQuery: p.logQuery(v.f), Now: p.Now(), Version: p.Settings.Version,
+	}, p.Redactor)
+	v.want = marks.Render(v.rec, p.Settings.MarkPrefix)
+}
+
+// earlier are the events before this one of a finding that fired several
+// times: Security Command Center keeps only the newest, our own marks the one
+// that was enriched last, and memory what this instance has seen.
+func (p *Pipeline) earlier(v *view) []time.Time {
+	known, _ := p.times.GetIfPresent(v.f.StableName())
+	all := append(slices.Clone(known), v.f.EventTime.UTC())
+	if marked := marks.Read(p.Settings.MarkPrefix, v.existing()).EventTime; !marked.IsZero() {
+		all = append(all, marked.UTC())
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	all = slices.CompactFunc(all, time.Time.Equal)
+	all = all[max(0, len(all)-maxTimes):]
+	p.times.Set(v.f.StableName(), all)
+	return slices.DeleteFunc(slices.Clone(all), func(t time.Time) bool { return !t.Before(v.f.EventTime) })
+}
+
+// standings are what the members' own marks say of them.
+func (p *Pipeline) standings(inc incident.Incident) map[string]assess.Standing {
+	out := map[string]assess.Standing{}
+	for _, m := range inc.Members {
+		if s, ok := marks.Standing(p.Settings.MarkPrefix, m.Finding, p.Policy.IncidentRules()); ok {
+			out[m.Finding.StableName()] = s
+		}
+	}
+	return out
+}
+
+// lowers reports whether the marks on the finding, of this very event, say
+// worse than what is about to be written: then somebody may know more.
+func (p *Pipeline) lowers(v *view) bool {
+	known := marks.Read(p.Settings.MarkPrefix, v.existing())
+	return known.Present && known.EventTime.Equal(v.f.EventTime) && known.Score > v.rec.Assessment.Score
+}
+
+// again asks the gate's questions of the finding as it is now: a delivery that
+// was delayed must not overwrite the marks of a newer event.
+func (v *view) again() Decision {
+	switch {
+	case v.listed == nil:
+		return Go
+	case v.listed.EventTime.After(v.f.EventTime):
+		return Older
+	case v.listed.State == finding.Inactive:
+		return Inactive
+	case v.listed.Muted():
+		return Muted
+	}
+	return Go
+}
+
+// existing are the marks on the finding, as young as they are known.
+func (v *view) existing() map[string]string {
+	if v.listed != nil {
+		return v.listed.Marks
+	}
+	return v.f.Marks
+}
+
+// query is what the sources are asked about a finding.
+func (p *Pipeline) query(f *finding.Finding) evidence.Query {
+	parent := p.Settings.Parent
+	if parent == "" {
+		parent = f.ParentScope()
+	}
+	from, to := incident.View(f.EventTime, p.Settings.Window, p.Settings.MaxSpan)
+	return evidence.Query{
+		Related:   evidence.RelatedQuery{Parent: parent, Location: f.Location(), Workload: f.Workload, From: from, To: to},
+		Logs:      p.logQuery(f),
+		Artifacts: evidence.Artifacts(f),
+	}
+}
+
+func (p *Pipeline) logQuery(f *finding.Finding) evidence.LogQuery {
+	return evidence.LogQuery{
+		Workload: f.Workload, Event: f.EventTime,
+		Before: p.Settings.LogBefore, After: p.Settings.LogAfter, AuditBefore: auditBefore,
+	}
+}
+
+// newest finds the seed among the listed findings: its marks and state there
+// are younger than the notification's.
+func newest(f *finding.Finding, related []finding.Finding) *finding.Finding {
+	for i := range related {
+		if related[i].StableName() == f.StableName() {
+			return &related[i]
+		}
+	}
+	return nil
+}
+
+// alone reports whether the list holds no finding but the seed.
+func alone(f *finding.Finding, related []finding.Finding) bool {
+	for i := range related {
+		if related[i].StableName() != f.StableName() {
+			return false
+		}
+	}
+	return true
+}

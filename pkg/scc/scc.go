@@ -87,6 +87,11 @@ const (
 // classify turns the API's error into one of package evidence. An answer over
 // quota closes the budget for a while: further calls could only be refused.
 func classify(doing string, budget *quota.Budget, err error) error {
+	if upstream.Code(err) == codes.NotFound {
+		// A parent that does not exist is a fault of the configuration, or
+		// Security Command Center is not active there: not an empty answer.
+		return fmt.Errorf("%s: no such parent: %w", doing, err)
+	}
 	own, _ := errors.AsType[*evidence.QuotaError](err)
 	if own != nil || upstream.Code(err) != codes.ResourceExhausted {
 		return upstream.Classify(doing, err)

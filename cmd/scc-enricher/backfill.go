@@ -134,7 +134,7 @@ func (b *backfillCmd) Run(ctx context.Context, std streams) error {
 		DryRun: b.DryRun, Cursor: cursor, Observe: view.observe,
 	}
 	if !b.DryRun {
-		job.Refresh = c.pipeline.Refresh
+		job.Refresh, job.Settle = c.pipeline.Refresh, c.pipeline.SettleAround
 	}
 	summary, err := job.Run(ctx)
 	if err != nil {
@@ -175,8 +175,11 @@ func (b *backfillCmd) cursor(std streams) (cursor *backfill.Cursor, resumed bool
 // outcome is the error that the program ends with.
 func (b *backfillCmd) outcome(ctx context.Context, s backfill.Summary, err error) error {
 	var failed error
-	if s.Failed > 0 {
+	switch {
+	case s.Failed > 0: // which is why incidents could not be settled, if any
 		failed = fmt.Errorf("%d of %d findings failed (%s)", s.Failed, s.Listed, counts(s.FailedBy))
+	case s.SettleFailed > 0:
+		failed = fmt.Errorf("the incidents of %d of %d containers could not be settled", s.SettleFailed, s.Settled)
 	}
 	switch {
 	case err == nil:

@@ -137,6 +137,7 @@ func (v *backfillView) summaryFields(s backfill.Summary, resumed bool, cause err
 		zap.Int("listed", s.Listed), zap.Int("missing", s.Missing), zap.Int("stale", s.Stale), zap.Int("partial", s.Partial),
 		zap.Int("planned", s.Planned), zap.Int("enriched", s.Enriched), zap.Int("failed", s.Failed), zap.Int("skipped", s.Skipped), zap.Int("unfinished", s.Unfinished),
 		zap.Int("still_partial", s.StillPartial), zap.Int("records_failed", s.RecordsFailed),
+		zap.Int("settled", s.Settled), zap.Int("settle_failed", s.SettleFailed),
 		zap.Any("skipped_by", s.SkippedBy), zap.Any("failed_by", s.FailedBy),
 		zap.String("parent", v.cmd.SCCParent), zap.Time("since", v.cmd.since.UTC()), zap.Bool("resumed", resumed), zap.Bool("dry_run", v.cmd.DryRun),
 		zap.Duration("took", s.Took), zap.Bool("ok", cause == nil),

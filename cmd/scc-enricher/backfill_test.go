@@ -151,10 +151,11 @@ func TestBackfill(t *testing.T) {
 		}
 	}
 
-	// A second run has nothing to do, and asks no source.
+	// A second run has nothing to do, and asks no source: it lists the findings,
+	// and the incident that they are.
 	s = m.run()
 	wantSummary(t, s, map[string]int{"listed": 5, "skipped": 5})
-	if diff := cmp.Diff(map[string]int{"ListFindings": 1}, m.emu.Counts()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"ListFindings": 2}, m.emu.Counts()); diff != "" {
 		t.Errorf("calls of the second run (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]any{"complete": 5.0}, s["skipped_by"]); diff != "" {
@@ -176,8 +177,8 @@ func TestBackfill(t *testing.T) {
 	}
 	s = m.run()
 	wantSummary(t, s, map[string]int{"listed": 6, "stale": 2, "enriched": 2, "skipped": 4})
-	if got := m.emu.Marks(m.names[2])["enrich_verdict"]; got == "likely_benign" || writes() != 2 {
-		t.Errorf("verdict %q after %d writes", got, writes())
+	if got := m.emu.Marks(m.names[2])["enrich_verdict"]; got == "likely_benign" || writes() < 2 {
+		t.Errorf("verdict %q after %d writes, want it put right", got, writes())
 	}
 }
 

@@ -58,6 +58,9 @@ type Job struct {
 	Concurrency int
 	// DryRun decides and enriches nothing.
 	DryRun bool
+	// Settle, if set, brings the incidents around a finding into agreement; it
+	// is called after the listing for workloads with several findings.
+	Settle func(ctx context.Context, f *finding.Finding) error
 	// Cursor, if set, is where the job notes how far it has come. It is removed
 	// when the job has seen every finding, and not touched by a dry run.
 	Cursor *Cursor
@@ -112,6 +115,9 @@ type Summary struct {
 	StillPartial int
 	// RecordsFailed counts enriched findings whose record was not published.
 	RecordsFailed int
+	// Settled counts the containers and days whose incidents were brought into
+	// agreement, SettleFailed those among them where that failed.
+	Settled, SettleFailed int
 	// Total is how many findings the listing promises, or an estimate of it.
 	Total int
 	Took  time.Duration
@@ -140,11 +146,14 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	}
 	r := &run{
 		job: j, began: time.Now(), limiter: rate.NewLimiter(limit, 1), slots: make(chan struct{}, max(j.Concurrency, 1)),
-		last: j.Since, names: map[string]struct{}{}, open: map[int]time.Time{},
+		last: j.Since, names: map[string]struct{}{}, open: map[int]time.Time{}, places: map[string]*place{},
 		summary: Summary{SkippedBy: map[string]int{}, FailedBy: map[string]int{}},
 	}
 	err := r.list(ctx, work)
 	r.group.Wait()
+	if err == nil && j.Settle != nil && !j.DryRun {
+		err = r.settle(ctx, work)
+	}
 	return r.finish(ctx, err)
 }
 

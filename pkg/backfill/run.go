@@ -43,6 +43,8 @@ type run struct {
 	// names are the findings listed whose event time is last: a listing that
 	// is begun again at last holds them once more. Only list uses them.
 	names map[string]struct{}
+	// places are the workloads with findings. Only list and settle use them.
+	places map[string]*place
 
 	mu      sync.Mutex
 	summary Summary
@@ -85,6 +87,7 @@ func (r *run) list(ctx, work context.Context) error {
 			if again && r.listed(f, since) {
 				continue
 			}
+			r.remember(f)
 			if err := r.take(ctx, work, f); err != nil {
 				return err
 			}

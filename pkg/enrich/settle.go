@@ -171,6 +171,11 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	return errors.Join(errs...)
 }
 
+// SettleAround is Settle for the container of a finding at hand.
+func (p *Pipeline) SettleAround(ctx context.Context, f *finding.Finding) error {
+	return p.Settle(ctx, followup.Task{Kind: followup.Settle, Finding: f.CanonicalName, Name: f.Name, Resource: resourceOf(f), EventTime: f.EventTime, Attempt: maxSettles})
+}
+
 // settleRound refreshes the members that have no marks of their present event,
 // on which the others' depend; or those whose marks are out of date.
 func (p *Pipeline) settleRound(ctx context.Context, listed []finding.Finding, missing bool) (wrote bool, _ error) {

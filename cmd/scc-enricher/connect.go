@@ -97,12 +97,9 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 	return c, nil
 }
 
-// newPipeline makes the pipeline over a collector, without a writer.
+// newPipeline makes the pipeline over a collector, without a writer, from
+// settings that were checked.
 func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline, error) {
-	policy, err := loadPolicy(u.PolicyFile)
-	if err != nil {
-		return nil, err
-	}
 	redactor, err := redact.New()
 	if err != nil {
 		return nil, fmt.Errorf("redaction rules: %w", err)
@@ -114,23 +111,22 @@ func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline,
 			LogBefore: u.LogWindowBefore.Duration, LogAfter: u.LogWindowAfter.Duration,
 			Timeout: u.EnrichTimeout.Duration, Version: readVersion().Version,
 		},
-		Collector: collector, Policy: policy, Redactor: redactor, Now: time.Now,
+		Collector: collector, Policy: u.policy, Redactor: redactor, Now: time.Now,
 	})
 }
 
-// loadPolicy reads the policy named by POLICY_FILE, or the embedded one. A bad
-// policy is a fault of the configuration.
+// loadPolicy reads a policy, or the embedded one where no file is named.
 func loadPolicy(file string) (*assess.Policy, error) {
 	if file == "" {
 		return assess.LoadDefault()
 	}
 	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, usageError{fmt.Errorf("POLICY_FILE: %w", err)}
+		return nil, err
 	}
 	policy, err := assess.Load(data)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("POLICY_FILE %s: %w", file, err)}
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return policy, nil
 }

@@ -38,13 +38,16 @@ func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
 	}
 	res, err := p.pipeline.Enrich(ctx, f)
 	if err != nil {
-		return p.failed(err, fields)
+		return p.failed(ctx, err, fields)
 	}
-	return push.Result{Outcome: push.Done, Reason: string(res.Decision), Fields: append(fields, p.observe(f, res)...)}
+	return push.Result{
+		Outcome: push.Done, Reason: string(res.Decision), Fields: append(fields, p.observe(f, res)...),
+		Degraded: res.RecordErr != nil || res.FollowErr != nil,
+	}
 }
 
 // failed turns a failure of the pipeline into an outcome.
-func (p *processor) failed(err error, fields []zap.Field) push.Result {
+func (p *processor) failed(ctx context.Context, err error, fields []zap.Field) push.Result {
 	f, ok := errors.AsType[*enrich.Failure](err)
 	if !ok {
 		return push.Result{Outcome: push.Retry, Reason: "failed", Err: p.redacted(err), Fields: fields}
@@ -53,7 +56,11 @@ func (p *processor) failed(err error, fields []zap.Field) push.Result {
 	if f.Permanent {
 		outcome = push.Permanent
 	}
-	p.metrics.MarkWrite(f.Reason)
+	if errors.Is(context.Cause(ctx), push.ErrShuttingDown) {
+		p.metrics.MarkWrite("shutting_down")
+	} else {
+		p.metrics.MarkWrite(f.Reason)
+	}
 	return push.Result{Outcome: outcome, Reason: f.Reason, Err: p.redacted(f.Err), Fields: fields}
 }
 
@@ -85,6 +92,9 @@ func (p *processor) observe(f *finding.Finding, res *enrich.Result) []zap.Field 
 	fields = append(fields, zap.String("verdict", a.Verdict), zap.Int("score", a.Score))
 	if res.Record.Incident != nil {
 		fields = append(fields, zap.String("incident", res.Record.Incident.ID))
+	}
+	if res.FollowErr != nil {
+		fields = append(fields, zap.String("followup_error", p.redacted(res.FollowErr).Error()))
 	}
 	if res.Decision == enrich.Written {
 		p.metrics.MarkWrite("ok")

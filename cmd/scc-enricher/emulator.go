@@ -31,6 +31,12 @@ Example:
 
 // Run serves until ctx ends.
 func (e *emulatorCmd) Run(ctx context.Context, std streams) error {
+	var f faults
+	f.must(e.Port >= 0 && e.Port <= maxPort, "--port", "%d is no port", e.Port)
+	f.must(e.VTPort >= 0 && e.VTPort <= maxPort, "--vt-port", "%d is no port", e.VTPort)
+	if err := f.err(); err != nil {
+		return err
+	}
 	world := emulator.NewWorld(nil)
 	var story *emulator.Story
 	if e.Story != "" {

@@ -10,25 +10,40 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/followup"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
+	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
 	"github.com/scc-enricher/scc-enricher/pkg/upstream"
+)
+
+// followUpPath is where Cloud Tasks delivers.
+const followUpPath = "/tasks/followup"
+
+// The results of follow-ups that are counted.
+const (
+	resultScheduled = "scheduled" // the queue took it
+	resultRefused   = "refused"   // the queue did not
+	resultDone      = "done"
+	resultFailed    = "failed"  // to come again
+	resultDropped   = "dropped" // given up, or no task
+	resultUndone    = "undone"  // left when the process ended
 )
 
 // followUps gives the pipeline its queue: Cloud Tasks where one is configured,
 // else one in the process. Either way /tasks/followup runs what it is sent.
 func (v *service) followUps(ctx context.Context, s *serveCmd) error {
 	timeout := 3 * s.EnrichTimeout.Duration
-	v.tasks = &followup.Handler{Run: v.followUp, RunTimeout: timeout, Observe: v.dropped}
+	v.tasks = v.refusing(&followup.Handler{Run: v.followUp, RunTimeout: timeout, Observe: v.delivered})
 	if s.TasksQueue == "" {
 		local, err := followup.NewLocal(followup.LocalOptions{
 			Run: v.followUp, RunTimeout: timeout,
 			Dropped: func(t followup.Task, err error) {
-				v.log.Error("followup dropped", zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), zap.Error(err))
+				v.metrics.FollowUp(string(t.Kind), resultDropped)
+				v.log.Error("followup dropped", zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), v.errorField(err))
 			},
 		})
 		if err != nil {
 			return fmt.Errorf("follow-up queue: %w", err)
 		}
-		v.local, v.pipeline.FollowUps = local, local
+		v.local, v.pipeline.FollowUps = local, counted{local, v.metrics}
 		return nil
 	}
 	tasks, err := followup.NewCloudTasks(ctx, followup.CloudTasksOptions{
@@ -39,8 +54,25 @@ func (v *service) followUps(ctx context.Context, s *serveCmd) error {
 		return fmt.Errorf("connect to Cloud Tasks: %w", err)
 	}
 	v.closers = append(v.closers, tasks.Close)
-	v.pipeline.FollowUps = tasks
+	v.pipeline.FollowUps = counted{tasks, v.metrics}
 	return nil
+}
+
+// counted is a queue that counts what it takes.
+type counted struct {
+	followup.Queue
+	metrics *telemetry.Metrics
+}
+
+// Enqueue implements followup.Queue.
+func (c counted) Enqueue(ctx context.Context, t followup.Task) error {
+	err := c.Queue.Enqueue(ctx, t)
+	result := resultScheduled
+	if err != nil {
+		result = resultRefused
+	}
+	c.metrics.FollowUp(string(t.Kind), result)
+	return err
 }
 
 // taskAccounts are whose tokens /tasks/followup admits.
@@ -59,17 +91,31 @@ func (v *service) followUp(ctx context.Context, t followup.Task) error {
 		zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), zap.Int("attempt", t.Attempt), zap.Duration("latency", time.Since(began)),
 	}
 	if err != nil {
-		v.log.Warn("followup", append(fields, zap.Error(err))...)
+		v.metrics.FollowUp(string(t.Kind), resultFailed)
+		v.log.Warn("followup", append(fields, v.errorField(err))...)
 		return err
 	}
+	v.metrics.FollowUp(string(t.Kind), resultDone)
 	v.log.Info("followup", fields...)
 	return nil
 }
 
-// dropped logs a delivery of the queue that is no task.
-func (v *service) dropped(_ context.Context, d followup.Delivery) {
-	if d.Reason == followup.ReasonDropped {
-		v.log.Error("followup dropped", zap.String("reason", string(d.Reason)), zap.Error(d.Err))
+// errorField is an error as a log field, redacted as those of deliveries are.
+func (v *service) errorField(err error) zap.Field {
+	return zap.String("error", v.pipeline.Redactor.Line(err.Error(), maxError))
+}
+
+// delivered logs a delivery of the queue of which followUp does not know.
+func (v *service) delivered(_ context.Context, d followup.Delivery) {
+	switch d.Reason {
+	case followup.ReasonDropped:
+		v.metrics.FollowUp("none", resultDropped)
+		v.log.Error("followup dropped", zap.String("reason", string(d.Reason)), v.errorField(d.Err))
+	case followup.ReasonPanic:
+		v.metrics.FollowUp(string(d.Task.Kind), resultFailed)
+		v.log.Error("followup", zap.String("kind", string(d.Task.Kind)), zap.String("finding", d.Task.Finding), zap.Error(d.Err))
+	case followup.ReasonUnread, followup.ReasonMethod:
+		v.log.Warn("followup refused", zap.Int("status", d.Status), zap.String("reason", string(d.Reason)), v.errorField(d.Err))
 	}
 }
 
@@ -79,21 +125,44 @@ func (v *service) drainFollowUps(ctx context.Context) {
 	if v.local == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, drainFor/2)
-	defer cancel()
 	for _, t := range v.local.Drain(ctx) {
+		v.metrics.FollowUp(string(t.Kind), resultUndone)
 		v.log.Warn("followup left undone", zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), zap.Time("at", t.At))
 	}
 }
 
-// admitted lets a request through that is authenticated, before anything of it
-// is read.
-func admitted(auth push.Authenticator, next http.Handler) http.Handler {
+// refusing answers 503 while the process ends: Cloud Tasks sends the task again,
+// to another instance.
+func (v *service) refusing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := auth.Authenticate(r); err != nil {
-			w.WriteHeader(push.Refusal(err))
+		if v.push.Draining() {
+			v.refuse(w, http.StatusServiceUnavailable, zap.String("reason", "shutting_down"))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// admitted lets a request through that is authenticated, before anything of it
+// is read.
+func (v *service) admitted(auth push.Authenticator, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := auth.Authenticate(r); err != nil {
+			v.refuse(w, push.Refusal(err), zap.String("reason", "unauthenticated"), v.errorField(err))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers a follow-up that is not run, and logs it.
+func (v *service) refuse(w http.ResponseWriter, status int, why ...zap.Field) {
+	switch status {
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="followup"`)
+	}
+	w.WriteHeader(status)
+	v.log.Warn("followup refused", append(why, zap.Int("status", status))...)
 }

@@ -86,6 +86,7 @@ func newFinding(id string) *securitycenterpb.Finding {
 type rig struct {
 	t   *testing.T
 	emu *emulator.Emulator
+	svc *service
 	// api is the base URL of Google's emulated APIs, url that of the push endpoint.
 	api, url string
 	log      *buffer
@@ -145,6 +146,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 		args = append(args, "--push-auth=oidc", "--push-audience="+r.url, "--push-service-account="+testPusher, "--push-jwks-url="+r.api+"/oauth2/v3/certs")
 	}
 	r.stop = serveOn(t, listener, r.log, func(svc *service) {
+		r.svc = svc
 		if !o.topics {
 			svc.pipeline.Records = r.records
 		}

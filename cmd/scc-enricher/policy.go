@@ -21,7 +21,7 @@ func (p *policyTestCmd) Run(std streams) error {
 	for _, file := range p.Files {
 		policy, err := loadPolicy(file)
 		if err != nil {
-			failed = errors.Join(failed, err)
+			failed = errors.Join(failed, usageError{err})
 			continue
 		}
 		failures := policy.Test()

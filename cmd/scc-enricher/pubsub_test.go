@@ -78,7 +78,7 @@ func TestPubSub(t *testing.T) {
 			}
 			want := map[string]string{
 				"origin": "a test", "böse": "<\u2028>", "error": m.Attributes["error"],
-				"reason": "not_json", "message_id": id, "subscription": subscription,
+				"reason": "not_json", "original_reason": "the publisher's own", "message_id": id, "subscription": subscription,
 			}
 			if diff := cmp.Diff(want, m.Attributes); diff != "" {
 				t.Errorf("attributes (-want +got):\n%s", diff)

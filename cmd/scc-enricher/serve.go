@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/enrich"
 	"github.com/scc-enricher/scc-enricher/pkg/followup"
+	"github.com/scc-enricher/scc-enricher/pkg/publish"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
 )
@@ -57,7 +59,7 @@ func (s *serveCmd) check() error {
 	s.upstreams.check(&f)
 	f.add("PORT", s.Port.fault)
 	if s.Port.fault == nil {
-		f.must(s.Port.n <= 65535, "PORT", "%d is no port", s.Port.n)
+		f.must(s.Port.n <= maxPort, "PORT", "%d is no port", s.Port.n)
 	}
 	switch s.PushAuth {
 	case "oidc":
@@ -74,25 +76,30 @@ func (s *serveCmd) check() error {
 		u, err := url.Parse(s.PushJWKSURL)
 		f.must(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "PUSH_JWKS_URL", "%q is no URL", s.PushJWKSURL)
 	}
-	f.must(s.DeadLetterTopic == "" || topicForm.MatchString(s.DeadLetterTopic), "DEAD_LETTER_TOPIC", "%q is not projects/P/topics/T", s.DeadLetterTopic)
+	if s.DeadLetterTopic != "" {
+		f.add("DEAD_LETTER_TOPIC", publish.CheckTopic(s.DeadLetterTopic))
+	}
 	s.checkTasks(&f)
 	return f.err()
 }
 
-var queueForm = regexp.MustCompile(`^projects/[a-z0-9][a-z0-9.:-]*/locations/[a-z0-9-]+/queues/[A-Za-z0-9-]{1,100}$`)
-
 // checkTasks adds the faults of the follow-up queue's settings.
 func (s *serveCmd) checkTasks(f *faults) {
-	f.must(s.TasksEndpoint == "" || endpointForm.MatchString(s.TasksEndpoint), "TASKS_ENDPOINT", "%q is neither http://host:port nor host:port", s.TasksEndpoint)
+	f.add("TASKS_ENDPOINT", checkEndpoint(s.TasksEndpoint))
 	if s.TasksQueue == "" {
 		f.must(s.TasksURL == "", "TASKS_URL", "set without TASKS_QUEUE")
 		f.must(s.TasksServiceAccount == "", "TASKS_SERVICE_ACCOUNT", "set without TASKS_QUEUE")
 		return
 	}
-	f.must(queueForm.MatchString(s.TasksQueue), "TASKS_QUEUE", "%q is not projects/P/locations/L/queues/Q", s.TasksQueue)
-	u, err := url.Parse(s.TasksURL)
-	f.must(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "TASKS_URL", "%q is no URL; it is this service's address with /tasks/followup", s.TasksURL)
-	f.must(s.PushAuth == "none" || emailForm.MatchString(s.TasksServiceAccount), "TASKS_SERVICE_ACCOUNT", "%q is no e-mail address", s.TasksServiceAccount)
+	f.add("TASKS_QUEUE", followup.CheckQueue(s.TasksQueue))
+	err := followup.CheckURL(s.TasksURL, s.TasksServiceAccount)
+	f.add("TASKS_URL", err)
+	if u, parseErr := url.Parse(s.TasksURL); err == nil && parseErr == nil {
+		f.must(strings.HasSuffix(u.Path, followUpPath), "TASKS_URL", "it is this service's address with %s, the path is %q", followUpPath, u.Path)
+	}
+	if s.PushAuth != "none" || s.TasksServiceAccount != "" {
+		f.add("TASKS_SERVICE_ACCOUNT", followup.CheckServiceAccount(s.TasksServiceAccount))
+	}
 }
 
 // Run serves until ctx ends.
@@ -129,6 +136,8 @@ type service struct {
 	tasks    http.Handler
 	local    *followup.Local
 	pipeline *enrich.Pipeline
+	metrics  *telemetry.Metrics
+	gate     gate
 	mux      http.Handler
 	log      *zap.Logger
 	closers  []func() error
@@ -136,23 +145,22 @@ type service struct {
 
 // newService builds everything that serving needs.
 func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, err error) {
-	svc := &service{log: log}
+	svc := &service{log: log, metrics: telemetry.NewMetrics()}
 	defer func() {
 		if err != nil {
 			svc.close()
 		}
 	}()
-	metrics := telemetry.NewMetrics()
-	up, err := connect(ctx, &s.upstreams, s.DeadLetterTopic, metrics)
+	up, err := connect(ctx, &s.upstreams, s.DeadLetterTopic, svc.metrics)
 	if err != nil {
 		return nil, err
 	}
 	svc.closers = append(svc.closers, up.close)
 	svc.pipeline = up.pipeline
 	svc.push = &push.Handler{
-		Processor: &processor{pipeline: up.pipeline, metrics: metrics},
+		Processor: &processor{pipeline: up.pipeline, metrics: svc.metrics},
 		Log:       log,
-		Observe:   metrics.Delivery,
+		Observe:   svc.metrics.Delivery,
 		Project:   s.project(ctx),
 	}
 	if s.DeadLetterTopic != "" {
@@ -164,9 +172,9 @@ func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, 
 	if s.PushAuth == "oidc" {
 		svc.push.Auth = push.NewOIDC(push.OIDCOptions{Audience: s.PushAudience, ServiceAccounts: []string{s.PushServiceAccount}, JWKSURL: s.PushJWKSURL})
 		tasks := push.NewOIDC(push.OIDCOptions{Audience: s.PushAudience, ServiceAccounts: s.taskAccounts(), JWKSURL: s.PushJWKSURL})
-		svc.tasks = admitted(tasks, svc.tasks)
+		svc.tasks = svc.admitted(tasks, svc.tasks)
 	}
-	svc.mux = svc.routes(metrics)
+	svc.mux = svc.routes()
 	return svc, nil
 }
 
@@ -186,12 +194,12 @@ func (s *serveCmd) project(ctx context.Context) string {
 }
 
 // routes says who calls what.
-func (v *service) routes(metrics *telemetry.Metrics) http.Handler {
+func (v *service) routes() http.Handler {
 	mux := http.NewServeMux()
-	pushes := otelhttp.NewHandler(v.push, "push")
-	mux.Handle("/push", pushes)                                             // Pub/Sub
-	mux.Handle("/{$}", pushes)                                              // Pub/Sub, where the subscription names no path
-	mux.Handle("/tasks/followup", otelhttp.NewHandler(v.tasks, "followup")) // Cloud Tasks
+	pushes := v.gate.counted(otelhttp.NewHandler(v.push, "push"))
+	mux.Handle("/push", pushes)                                                        // Pub/Sub
+	mux.Handle("/{$}", pushes)                                                         // Pub/Sub, where the subscription names no path
+	mux.Handle(followUpPath, v.gate.counted(otelhttp.NewHandler(v.tasks, "followup"))) // Cloud Tasks
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { // the platform's startup probe
 		if v.push.Draining() {
@@ -200,24 +208,15 @@ func (v *service) routes(metrics *telemetry.Metrics) http.Handler {
 		}
 		w.WriteHeader(http.StatusOK)
 	})
-	mux.Handle("GET /metrics", metrics.Handler())
+	mux.Handle("GET /metrics", v.metrics.Handler())
 	return mux
 }
-
-// Cloud Run sends SIGTERM and kills 10 seconds later
-// (https://cloud.google.com/run/docs/container-contract#instance-shutdown).
-const (
-	// drainFor is how long deliveries under way may still finish.
-	drainFor = 8 * time.Second
-	// abortFor is how long cancelled ones have to answer 503.
-	abortFor = time.Second
-)
 
 // serve answers until ctx ends, then drains and closes everything.
 func (v *service) serve(ctx context.Context, listener net.Listener) error {
 	defer v.close()
-	work, abort := context.WithCancel(context.WithoutCancel(ctx))
-	defer abort()
+	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(nil)
 	srv := &http.Server{
 		Handler:           v.mux,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -238,20 +237,16 @@ func (v *service) serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	v.log.Info("draining")
-	v.push.Drain()
-	v.drainFollowUps(work)
-	timer := time.AfterFunc(drainFor, abort)
-	defer timer.Stop()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor+abortFor)
+	v.drain(work, abort)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpFor)
 	defer cancel()
-	err := srv.Shutdown(stop)
-	if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
-	}
-	if err != nil {
+	if err := srv.Shutdown(stop); err != nil {
+		// Connections without a whole request: nobody waits for an answer.
+		v.log.Warn("connections closed", zap.Error(err))
 		_ = srv.Close()
-		return fmt.Errorf("shut down: %w", err)
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
 	}
 	v.log.Info("stopped")
 	return nil

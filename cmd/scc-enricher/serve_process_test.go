@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -38,10 +40,20 @@ func TestServeDrains(t *testing.T) {
 	began := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
-	eventually(t, 5*time.Second, "refusal of further deliveries", func() bool {
-		status, err := post(t.Context(), r.url, envelope(t, []byte("{}")), "")
-		return err != nil || status == http.StatusServiceUnavailable
+	// A new connection is answered, not refused.
+	eventually(t, 5*time.Second, "503 for further deliveries", func() bool {
+		return r.post(envelope(t, []byte("{}")), "") == http.StatusServiceUnavailable
 	})
+	if got := r.log.last(t)["reason"]; got != "shutting_down" {
+		t.Errorf("refused with the reason %v", got)
+	}
+	base := strings.TrimSuffix(r.url, "/push")
+	if status, err := post(t.Context(), base+followUpPath, []byte("{}"), ""); err != nil || status != http.StatusServiceUnavailable {
+		t.Errorf("a follow-up while draining: status %d, %v", status, err)
+	}
+	if status := get(t, base+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz while draining: status %d", status)
+	}
 	select {
 	case err := <-stopped:
 		t.Fatalf("serve ended with a delivery under way: %v", err)
@@ -84,15 +96,30 @@ func TestServeAborts(t *testing.T) {
 	}}})
 	_, notification := r.add(newFinding("hangs"))
 	body := envelope(t, notification)
-	status := make(chan int, 1)
-	go func() {
-		s, err := post(t.Context(), r.url, body, "")
+	status := make(chan int, 2)
+	send := func(body io.Reader) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url, body)
 		if err != nil {
-			s = -1
+			t.Error(err)
 		}
-		status <- s
-	}()
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		if err != nil {
+			status <- -1
+			return
+		}
+		_ = resp.Body.Close()
+		status <- resp.StatusCode
+	}
+	go send(bytes.NewReader(body))
+	// Another's body does not come to its end.
+	slow, begun := io.Pipe()
+	t.Cleanup(func() { _ = begun.Close() })
+	go send(slow)
+	if _, err := begun.Write([]byte(`{"message":`)); err != nil {
+		t.Fatal(err)
+	}
 	<-reached
+	time.Sleep(100 * time.Millisecond) // the beginning of the body is on its way
 	began := time.Now()
 	if err := r.stop(); err != nil {
 		t.Errorf("serve: %v", err)
@@ -100,9 +127,65 @@ func TestServeAborts(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("shutting down took %s", took)
 	}
-	if got := <-status; got != http.StatusServiceUnavailable {
-		t.Errorf("status %d", got)
+	for range 2 {
+		if got := <-status; got != http.StatusServiceUnavailable {
+			t.Errorf("status %d", got)
+		}
 	}
+	lines := r.log.deliveries()
+	if len(lines) != 2 {
+		t.Fatalf("%d log lines: %s", len(lines), r.log)
+	}
+	for _, line := range lines {
+		if !strings.Contains(line, `"reason":"shutting_down"`) {
+			t.Errorf("not shutting_down: %s", line)
+		}
+	}
+}
+
+// TestServeHangsUp: connections that carry no request do not keep the process.
+func TestServeHangsUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rigOptions{})
+	address := strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/push")
+	for _, sent := range []string{"", "POST /push HTTP/1.1\r\nHost: x\r\n"} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := io.WriteString(conn, sent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Those connections were accepted before this one.
+	if status := get(t, strings.TrimSuffix(r.url, "/push")+"/healthz"); status != http.StatusOK {
+		t.Fatalf("/healthz: status %d", status)
+	}
+	began := time.Now()
+	if err := r.stop(); err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("shutting down took %s", took)
+	}
+}
+
+// get asks a URL and returns the status.
+func get(t testing.TB, url string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode
 }
 
 func TestServeRoutes(t *testing.T) {

@@ -253,8 +253,8 @@ func TestServeDuplicates(t *testing.T) {
 // incident, and says so in its marks.
 func TestServeIncident(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, rigOptions{})
-	_, one := r.add(newFinding("member-1"))
+	r := newRig(t, rigOptions{flags: []string{"--settle-delay=200ms"}})
+	first, one := r.add(newFinding("member-1"))
 	r.want(one, http.StatusNoContent, "written")
 	f := newFinding("member-2")
 	f.Category = "Reverse Shell"
@@ -264,6 +264,19 @@ func TestServeIncident(t *testing.T) {
 	if !strings.HasPrefix(marks["enrich_incident"], "inc-") || marks["enrich_related_count"] != "1" {
 		t.Errorf("incident %q with %q others", marks["enrich_incident"], marks["enrich_related_count"])
 	}
+	eventually(t, 20*time.Second, "the members agree", func() bool { return agree(r.emu.Marks(first), r.emu.Marks(name)) })
+}
+
+// agree reports whether the members of an incident say the same of it.
+func agree(members ...map[string]string) bool {
+	for _, key := range []string{"incident", "related_count", "incident_start", "incident_end", "score", "verdict", "priority"} {
+		for _, m := range members {
+			if value := m["enrich_"+key]; value == "" || value != members[0]["enrich_"+key] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // TestServeRecordFails: a record that cannot be published is said in the log,
@@ -295,8 +308,8 @@ func TestServeRecordFails(t *testing.T) {
 	if w.Marks(f.GetCanonicalName())["enrich_verdict"] == "" {
 		t.Error("no marks")
 	}
-	if got := log.last(t)["record_error"]; got != "topic away" {
-		t.Errorf("record_error %v", got)
+	if line := log.last(t); line["record_error"] != "topic away" || line["severity"] != "WARNING" {
+		t.Errorf("record_error %v with severity %v", line["record_error"], line["severity"])
 	}
 }
 

@@ -3,11 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
+	"net"
+	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/scc-enricher/scc-enricher/pkg/assess"
+	"github.com/scc-enricher/scc-enricher/pkg/cloudlogging"
+	"github.com/scc-enricher/scc-enricher/pkg/publish"
+	"github.com/scc-enricher/scc-enricher/pkg/virustotal"
 )
 
 // duration is a flag that keeps its fault instead of stopping at it, so that
@@ -82,7 +91,7 @@ func (f *faults) err() error {
 	lines := make([]string, 0, len(*f)+1)
 	lines = append(lines, fmt.Sprintf("the configuration has %d fault(s):", len(*f)))
 	for _, e := range *f {
-		lines = append(lines, "  "+e.Error())
+		lines = append(lines, "  "+strings.ReplaceAll(e.Error(), "\n", "\n    "))
 	}
 	return usageError{errors.New(strings.Join(lines, "\n"))}
 }
@@ -114,31 +123,85 @@ type upstreams struct {
 	RunEndpoint         string `env:"RUN_ENDPOINT" placeholder:"HOST:PORT" help:"Cloud Run Admin API, same form."`
 	VTEndpoint          string `name:"vt-endpoint" env:"VT_ENDPOINT" placeholder:"SCHEME://HOST:PORT" help:"VirusTotal; the client adds /api/v3."`
 	LogLevel            string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+
+	// policy is the one POLICY_FILE names, or the embedded one; check loads it.
+	policy *assess.Policy
 }
+
+// The largest durations that are taken. Pub/Sub waits for an acknowledgement
+// for at most 10 minutes (google.pubsub.v1.Subscription, ack_deadline_seconds);
+// Cloud Logging keeps container logs for 30 days by default.
+const (
+	maxSpan       = 30 * 24 * time.Hour
+	maxSettle     = time.Hour
+	maxLogWindow  = 24 * time.Hour
+	maxEnrichTime = 9 * time.Minute
+	// maxBudget bounds a budget's count, and so the memory of its window.
+	maxBudget = 1_000_000
+	maxPort   = 65535
+)
 
 var (
 	parentForm   = regexp.MustCompile(`^(organizations/[0-9]+|folders/[0-9]+|projects/[a-z0-9][a-z0-9.:-]*)$`)
-	topicForm    = regexp.MustCompile(`^projects/[a-z0-9][a-z0-9.:-]*/topics/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)
 	prefixForm   = regexp.MustCompile(`^[a-z0-9_]{1,100}$`)
 	endpointForm = regexp.MustCompile(`^(http://)?[A-Za-z0-9.-]+:[0-9]{1,5}/?$|^(http://)?\[[0-9A-Fa-f:]+\]:[0-9]{1,5}/?$`)
 )
 
-// check adds every fault of the shared settings.
+// check adds every fault of the shared settings, and loads the policy.
 func (u *upstreams) check(f *faults) {
 	f.must(u.SCCParent == "" || parentForm.MatchString(u.SCCParent), "SCC_PARENT", "%q is not organizations/N, folders/N or projects/P", u.SCCParent)
+	u.checkTimes(f)
+	u.checkBudgets(f)
+	f.must(prefixForm.MatchString(u.MarkPrefix), "MARK_PREFIX", "%q must be 1 to 100 lower-case letters, digits or _", u.MarkPrefix)
+	if u.RecordTopic != "" {
+		f.add("RECORD_TOPIC", publish.CheckTopic(u.RecordTopic))
+	}
+	f.add("LOG_SCOPES", cloudlogging.CheckScopes(u.LogScopes))
+	for _, e := range []struct{ name, value string }{
+		{"SCC_ENDPOINT", u.SCCEndpoint}, {"LOGGING_ENDPOINT", u.LoggingEndpoint}, {"RUN_ENDPOINT", u.RunEndpoint},
+	} {
+		f.add(e.name, checkEndpoint(e.value))
+	}
+	f.add("VT_API_KEY", virustotal.CheckKey(string(u.VTAPIKey)))
+	f.add("VT_ENDPOINT", virustotal.CheckEndpoint(u.VTEndpoint))
+	switch u.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		f.must(false, "LOG_LEVEL", "%q is none of debug, info, warn, error", u.LogLevel)
+	}
+	var err error
+	u.policy, err = loadPolicy(u.PolicyFile)
+	f.add("POLICY_FILE", err)
+}
+
+// checkTimes adds the faults of the durations, and of those that do not go
+// together.
+func (u *upstreams) checkTimes(f *faults) {
 	for _, d := range []struct {
 		name string
 		d    duration
+		most time.Duration
 	}{
-		{"CORRELATION_WINDOW", u.CorrelationWindow}, {"INCIDENT_MAX_SPAN", u.IncidentMaxSpan},
-		{"SETTLE_DELAY", u.SettleDelay}, {"LOG_WINDOW_BEFORE", u.LogWindowBefore}, {"LOG_WINDOW_AFTER", u.LogWindowAfter},
-		{"ENRICH_TIMEOUT", u.EnrichTimeout}, {"SOURCE_TIMEOUT", u.SourceTimeout},
+		{"CORRELATION_WINDOW", u.CorrelationWindow, maxSpan}, {"INCIDENT_MAX_SPAN", u.IncidentMaxSpan, maxSpan},
+		{"SETTLE_DELAY", u.SettleDelay, maxSettle},
+		{"LOG_WINDOW_BEFORE", u.LogWindowBefore, maxLogWindow}, {"LOG_WINDOW_AFTER", u.LogWindowAfter, maxLogWindow},
+		{"ENRICH_TIMEOUT", u.EnrichTimeout, maxEnrichTime}, {"SOURCE_TIMEOUT", u.SourceTimeout, maxEnrichTime},
 	} {
 		f.add(d.name, d.d.fault)
+		if d.d.fault == nil {
+			f.must(d.d.Duration <= d.most, d.name, "%s is more than %s", d.d.Duration, d.most)
+		}
 	}
-	if u.EnrichTimeout.fault == nil && u.SourceTimeout.fault == nil {
+	if u.EnrichTimeout.fault == nil && u.SourceTimeout.fault == nil && u.SourceTimeout.Duration <= maxEnrichTime {
 		f.must(u.SourceTimeout.Duration < u.EnrichTimeout.Duration, "SOURCE_TIMEOUT", "%s must be below ENRICH_TIMEOUT (%s), or no time is left to write", u.SourceTimeout.Duration, u.EnrichTimeout.Duration)
 	}
+	if u.CorrelationWindow.fault == nil && u.IncidentMaxSpan.fault == nil && max(u.CorrelationWindow.Duration, u.IncidentMaxSpan.Duration) <= maxSpan {
+		f.must(u.CorrelationWindow.Duration <= u.IncidentMaxSpan.Duration, "INCIDENT_MAX_SPAN", "%s must not be below CORRELATION_WINDOW (%s)", u.IncidentMaxSpan.Duration, u.CorrelationWindow.Duration)
+	}
+}
+
+// checkBudgets adds the faults of the budgets.
+func (u *upstreams) checkBudgets(f *faults) {
 	for _, c := range []struct {
 		name string
 		c    count
@@ -148,29 +211,42 @@ func (u *upstreams) check(f *faults) {
 	} {
 		f.add(c.name, c.c.fault)
 		if c.c.fault == nil {
-			f.must(c.c.n > 0, c.name, "must be at least 1")
+			f.must(c.c.n >= 1 && c.c.n <= maxBudget, c.name, "%d is not between 1 and %d", c.c.n, maxBudget)
 		}
 	}
-	f.must(prefixForm.MatchString(u.MarkPrefix), "MARK_PREFIX", "%q must be 1 to 100 lower-case letters, digits or _", u.MarkPrefix)
-	f.must(u.RecordTopic == "" || topicForm.MatchString(u.RecordTopic), "RECORD_TOPIC", "%q is not projects/P/topics/T", u.RecordTopic)
-	for _, scope := range u.LogScopes {
-		f.must(strings.HasPrefix(scope, "projects/") || strings.HasPrefix(scope, "organizations/") || strings.HasPrefix(scope, "folders/") || strings.HasPrefix(scope, "billingAccounts/"),
-			"LOG_SCOPES", "%q does not begin with projects/, folders/, organizations/ or billingAccounts/", scope)
+}
+
+// checkEndpoint returns why a gRPC endpoint is none. Empty is Google's own.
+func checkEndpoint(value string) error {
+	if value == "" {
+		return nil
 	}
-	for _, e := range []struct{ name, value string }{
-		{"SCC_ENDPOINT", u.SCCEndpoint}, {"LOGGING_ENDPOINT", u.LoggingEndpoint}, {"RUN_ENDPOINT", u.RunEndpoint},
-	} {
-		f.must(e.value == "" || endpointForm.MatchString(e.value), e.name, "%q is neither http://host:port nor host:port", e.value)
+	if !endpointForm.MatchString(value) {
+		return fmt.Errorf("%q is neither http://host:port nor host:port", value)
 	}
-	if u.VTEndpoint != "" {
-		v, err := url.Parse(u.VTEndpoint)
-		f.must(err == nil && (v.Scheme == "http" || v.Scheme == "https") && v.Host != "", "VT_ENDPOINT", "%q is not scheme://host:port", u.VTEndpoint)
+	_, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(value, "http://"), "/"))
+	if err != nil {
+		return fmt.Errorf("%q is neither http://host:port nor host:port", value)
 	}
-	switch u.LogLevel {
-	case "debug", "info", "warn", "error":
-	default:
-		f.must(false, "LOG_LEVEL", "%q is none of debug, info, warn, error", u.LogLevel)
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > maxPort {
+		return fmt.Errorf("%q has no port between 1 and %d", value, maxPort)
 	}
+	return nil
+}
+
+// ignoreEmpty makes an environment variable that is set and empty count as not
+// set, so that the default holds: deployment tools pass on what they were not
+// given as "".
+func ignoreEmpty(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok {
+			f.Tag.Envs = slices.DeleteFunc(slices.Clone(f.Tag.Envs), func(name string) bool {
+				value, set := os.LookupEnv(name)
+				return set && value == ""
+			})
+		}
+		return next(nil)
+	})
 }
 
 // overridden reports whether any upstream is an emulator or a local server.

@@ -21,7 +21,7 @@ import (
 func parseCLI(t *testing.T, args ...string) *cli {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c)
+	parser, err := kong.New(&c, kong.PostBuild(ignoreEmpty))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +84,13 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"PORT": "8080", "SCC_PARENT": "", "PUSH_AUTH": "oidc", "PUSH_AUDIENCE": "", "PUSH_SERVICE_ACCOUNT": "", "PUSH_JWKS_URL": "",
-		"CORRELATION_WINDOW": "30m", "INCIDENT_MAX_SPAN": "24h", "LOG_WINDOW_BEFORE": "10m", "LOG_WINDOW_AFTER": "2m",
+		"CORRELATION_WINDOW": "30m", "INCIDENT_MAX_SPAN": "24h", "SETTLE_DELAY": "15s", "LOG_WINDOW_BEFORE": "10m", "LOG_WINDOW_AFTER": "2m", "LOG_SCOPES": "projects/{project}",
 		"ENRICH_TIMEOUT": "20s", "SOURCE_TIMEOUT": "8s", "MARK_PREFIX": "enrich_",
 		"VT_API_KEY": "", "VT_REQUESTS_PER_MINUTE": "4", "VT_REQUESTS_PER_DAY": "500",
 		"LOGGING_READS_PER_MINUTE": "60", "SCC_READS_PER_MINUTE": "1000", "SCC_WRITES_PER_MINUTE": "1000",
 		"RECORD_TOPIC": "", "DEAD_LETTER_TOPIC": "", "POLICY_FILE": "",
 		"SCC_ENDPOINT": "", "LOGGING_ENDPOINT": "", "RUN_ENDPOINT": "", "VT_ENDPOINT": "", "LOG_LEVEL": "info",
+		"TASKS_QUEUE": "", "TASKS_URL": "", "TASKS_SERVICE_ACCOUNT": "", "TASKS_ENDPOINT": "", "GOOGLE_CLOUD_PROJECT": "",
 	}
 	got := map[string]string{}
 	for _, f := range serveFlags(t) {
@@ -97,10 +98,8 @@ func TestDefaults(t *testing.T) {
 			got[f.Envs[0]] = f.Default
 		}
 	}
-	for name, value := range want {
-		if g, ok := got[name]; !ok || g != value {
-			t.Errorf("%s: default %q (there: %v), want %q", name, g, ok, value)
-		}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 	// The defaults must pass the program's own check.
 	if _, err := defaultServe("--push-auth=iam"); err != nil {
@@ -158,23 +157,50 @@ func TestFlagWins(t *testing.T) {
 	}
 }
 
+// TestEmptyIsUnset: a variable that is set and empty is as one that is not set,
+// of whatever type.
+func TestEmptyIsUnset(t *testing.T) {
+	clearEnv(t)
+	want := parseCLI(t, "serve").Serve
+	backfill := parseCLI(t, "backfill", "--since=1h").Backfill
+	for _, f := range serveFlags(t) {
+		for _, name := range f.Envs {
+			t.Setenv(name, "")
+		}
+	}
+	for _, name := range []string{"BACKFILL_LOCATION", "BACKFILL_RATE", "BACKFILL_CONCURRENCY", "BACKFILL_DRY_RUN", "BACKFILL_OUTPUT"} {
+		t.Setenv(name, "")
+	}
+	if got := parseCLI(t, "serve").Serve; !reflect.DeepEqual(got, want) {
+		t.Errorf("settings are %+v, want %+v", got, want)
+	}
+	if got := parseCLI(t, "backfill", "--since=1h").Backfill; !reflect.DeepEqual(got, backfill) {
+		t.Errorf("settings are %+v, want %+v", got, backfill)
+	}
+	// The program itself must do so, too.
+	code, _, errs := command(t.Context(), "", "serve")
+	if code != exitUsage || !strings.Contains(errs, "has 2 fault(s)") || !strings.Contains(errs, "PUSH_AUDIENCE: required") {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+}
+
 // TestFaultsTogether: all faults of a configuration are reported at once, each
 // with its variable, with exit code 2 and without the secret.
 func TestFaultsTogether(t *testing.T) {
 	clearEnv(t)
-	const canary = "canary-of-a-secret"
+	const canary = "canary of a secret"
 	bad := map[string]string{
-		"PORT": "70000", "SCC_PARENT": "acme", "PUSH_AUTH": "maybe", "PUSH_JWKS_URL": "keys", "CORRELATION_WINDOW": "soon",
-		"INCIDENT_MAX_SPAN": "-1h", "LOG_WINDOW_BEFORE": "0s", "LOG_WINDOW_AFTER": "2", "SOURCE_TIMEOUT": "20s",
+		"PORT": "99999", "SCC_PARENT": "acme", "PUSH_AUTH": "maybe", "PUSH_JWKS_URL": "keys", "CORRELATION_WINDOW": "soon",
+		"INCIDENT_MAX_SPAN": "-1h", "SETTLE_DELAY": "2h", "LOG_WINDOW_BEFORE": "0s", "LOG_WINDOW_AFTER": "2", "SOURCE_TIMEOUT": "20s",
 		"MARK_PREFIX": "Enrich-", "VT_REQUESTS_PER_MINUTE": "0", "VT_REQUESTS_PER_DAY": "many", "LOGGING_READS_PER_MINUTE": "-3",
-		"SCC_READS_PER_MINUTE": "1.5", "SCC_WRITES_PER_MINUTE": "1e3", "RECORD_TOPIC": "records", "DEAD_LETTER_TOPIC": "projects/p/topics/",
-		"SCC_ENDPOINT": "ftp://127.0.0.1:1", "LOGGING_ENDPOINT": "127.0.0.1", "RUN_ENDPOINT": "http://127.0.0.1:8086/run", "VT_ENDPOINT": "virustotal",
-		"LOG_LEVEL": "loud", "LOG_SCOPES": "shop",
+		"SCC_READS_PER_MINUTE": "1.5", "SCC_WRITES_PER_MINUTE": "1e3", "RECORD_TOPIC": "projects/proj/topics/rec", "DEAD_LETTER_TOPIC": "projects/example/topics/googx",
+		"SCC_ENDPOINT": "ftp://127.0.0.1:1", "LOGGING_ENDPOINT": "127.0.0.1", "RUN_ENDPOINT": "http://127.0.0.1:8086/run", "VT_ENDPOINT": "http://127.0.0.1:1/api",
+		"LOG_LEVEL": "loud", "LOG_SCOPES": "projects/x/y", "VT_API_KEY": canary, "POLICY_FILE": "/nope",
+		"TASKS_QUEUE": "queue", "TASKS_URL": "ftp://example.com/tasks/followup", "TASKS_SERVICE_ACCOUNT": "tasks", "TASKS_ENDPOINT": "http://127.0.0.1:99999",
 	}
 	for name, value := range bad {
 		t.Setenv(name, value)
 	}
-	t.Setenv("VT_API_KEY", canary)
 	code, out, errs := command(t.Context(), "", "serve")
 	if code != exitUsage {
 		t.Errorf("exit code %d", code)
@@ -211,14 +237,26 @@ func TestFaults(t *testing.T) {
 		{"none without override", []string{"--push-auth=none"}, []string{"PUSH_AUTH: none admits anybody"}},
 		{"none with a regional endpoint", []string{"--push-auth=none", "--scc-endpoint=securitycenter.me-central2.rep.googleapis.com:443"}, []string{"PUSH_AUTH: none admits anybody"}},
 		{"none with VirusTotal overridden only", []string{"--push-auth=none", "--vt-endpoint=http://127.0.0.1:1"}, []string{"PUSH_AUTH: none admits anybody"}},
-		{"a policy that is not there", []string{"--push-auth=iam", "--policy-file=/nowhere/policy.yaml", "--port=0"}, []string{"POLICY_FILE: open /nowhere/policy.yaml"}},
+		{"a policy that is not there", []string{"--push-auth=iam", "--policy-file=/nowhere/policy.yaml"}, []string{"POLICY_FILE: open /nowhere/policy.yaml"}},
+		{"several scopes", []string{"--push-auth=iam", "--log-scopes=projects/p,projects/x/y"}, []string{`LOG_SCOPES: "projects/x/y"`}},
+		{"a topic that is Google's", []string{"--push-auth=iam", "--dead-letter-topic=projects/example/topics/googx"}, []string{`DEAD_LETTER_TOPIC: "projects/example/topics/googx"`}},
+		{"a path at VirusTotal without a key", []string{"--push-auth=iam", "--vt-endpoint=https://www.virustotal.com/api/v3"}, []string{"VT_ENDPOINT: "}},
+		{"a window above the span", []string{"--push-auth=iam", "--incident-max-span=1m"}, []string{"INCIDENT_MAX_SPAN: 1m0s must not be below CORRELATION_WINDOW (30m0s)"}},
+		{"a window of a year", []string{"--push-auth=iam", "--correlation-window=9000h"}, []string{"CORRELATION_WINDOW: 9000h0m0s is more than 720h0m0s"}},
+		{"a span of a year", []string{"--push-auth=iam", "--incident-max-span=9000h"}, []string{"INCIDENT_MAX_SPAN: 9000h0m0s is more than 720h0m0s"}},
+		{"a timeout beyond any acknowledgement deadline", []string{"--push-auth=iam", "--enrich-timeout=1h"}, []string{"ENRICH_TIMEOUT: 1h0m0s is more than 9m0s"}},
+		{"a budget beyond memory", []string{"--push-auth=iam", "--scc-reads-per-minute=1000000000"}, []string{"SCC_READS_PER_MINUTE: 1000000000 is not between 1 and 1000000"}},
+		{"an endpoint without such a port", []string{"--push-auth=iam", "--scc-endpoint=127.0.0.1:99999"}, []string{"SCC_ENDPOINT: "}},
+		{"tasks without queue", []string{"--push-auth=iam", "--tasks-url=https://example.com/tasks/followup", "--tasks-service-account=a@example.com"}, []string{"TASKS_URL: set without TASKS_QUEUE", "TASKS_SERVICE_ACCOUNT: set without TASKS_QUEUE"}},
+		{"a queue needs its two", []string{"--push-auth=iam", "--tasks-queue=projects/p/locations/l/queues/q"}, []string{"TASKS_URL: ", "TASKS_SERVICE_ACCOUNT: "}},
+		{"tasks to another path", []string{"--push-auth=iam", "--tasks-queue=projects/p/locations/l/queues/q", "--tasks-url=https://example.com/push", "--tasks-service-account=a@example.com"}, []string{"TASKS_URL: it is this service's address with /tasks/followup"}},
+		{"a token in the clear", []string{"--push-auth=iam", "--tasks-queue=projects/p/locations/l/queues/q", "--tasks-url=http://example.com/tasks/followup", "--tasks-service-account=a@example.com"}, []string{"TASKS_URL: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overrides := []string{}
-			if c.name == "a policy that is not there" { // the clients are made before the policy is read
-				overrides = []string{"--scc-endpoint=http://127.0.0.1:1", "--logging-endpoint=http://127.0.0.1:1", "--run-endpoint=http://127.0.0.1:1"}
+			code, out, errs := command(t.Context(), "", append([]string{"serve"}, c.args...)...)
+			if want := fmt.Sprintf("has %d fault(s)", len(c.want)); !strings.Contains(errs, want) {
+				t.Errorf("not %q in %q", want, errs)
 			}
-			code, out, errs := command(t.Context(), "", append(append([]string{"serve"}, c.args...), overrides...)...)
 			if code != exitUsage || out != "" {
 				t.Errorf("exit code %d, standard output %q", code, out)
 			}
@@ -323,7 +361,7 @@ func TestUsage(t *testing.T) {
 	clearEnv(t)
 	for _, args := range [][]string{
 		{"serve", "--no-such-flag"}, {"no-such-command"}, {"enrich"}, {"enrich", "--output=pdf", "-"}, {"policy"}, {"policy", "test"},
-		{"demo", "--story=none"}, {"demo", "--speed=-1"}, {"emulator", "--story=none"}, {"emulator", "--port=many"}, {"enrich", "--offline", "--write", "-"},
+		{"demo", "--story=none"}, {"demo", "--speed=-1"}, {"emulator", "--story=none"}, {"emulator", "--port=many"}, {"emulator", "--port=99999"}, {"emulator", "--vt-port=99999"}, {"enrich", "--offline", "--write", "-"},
 	} {
 		code, out, errs := command(t.Context(), "", args...)
 		if code != exitUsage || out != "" || !strings.HasPrefix(errs, "scc-enricher: ") {
@@ -358,6 +396,7 @@ func TestDemoKeepsOut(t *testing.T) {
 		}
 	}
 	want := parseCLI(t, "serve", "--push-auth=iam").Serve
+	got.policy = nil // the check loaded it
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("settings are %+v, want %+v", *got, want)
 	}

@@ -91,7 +91,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if len(o.Scopes) == 0 {
 		o.Scopes = []string{"projects/{project}"}
 	}
-	if err := checkScopes(o.Scopes); err != nil {
+	if err := CheckScopes(o.Scopes); err != nil {
 		return nil, fmt.Errorf("log scopes: %w", err)
 	}
 	if o.Now == nil {
@@ -237,8 +237,9 @@ func (a answer) weight() uint32 {
 	return uint32(min(n, cacheBytes))
 }
 
-// checkScopes refuses resource names that entries.list would refuse.
-func checkScopes(scopes []string) error {
+// CheckScopes returns why entries.list would refuse the resource names, all of
+// them: each is as Options.Scopes describes.
+func CheckScopes(scopes []string) error {
 	if len(scopes) > maxScopes {
 		return fmt.Errorf("%d given, at most %d are allowed", len(scopes), maxScopes)
 	}

@@ -152,31 +152,45 @@ func (c *CloudTasks) task(t Task) (*cloudtaskspb.Task, error) {
 
 // check returns every fault of the options.
 func (o CloudTasksOptions) check() error {
-	var errs []error
-	if !queueName.MatchString(o.Queue) {
-		errs = append(errs, fmt.Errorf("cloud tasks queue %q is not projects/PROJECT/locations/LOCATION/queues/QUEUE", o.Queue))
-	}
-	if o.ServiceAccount != "" && !email.MatchString(o.ServiceAccount) {
-		errs = append(errs, fmt.Errorf("cloud tasks service account %q is not an email address", o.ServiceAccount))
+	errs := []error{CheckQueue(o.Queue)}
+	if o.ServiceAccount != "" {
+		errs = append(errs, CheckServiceAccount(o.ServiceAccount))
 	}
 	if o.RunTimeout > maxDispatchDeadline-dispatchMargin {
 		errs = append(errs, fmt.Errorf("run timeout %s leaves no margin below Cloud Tasks' dispatch deadline of %s", o.RunTimeout, maxDispatchDeadline))
 	}
-	return errors.Join(append(errs, o.checkURL())...)
+	return errors.Join(append(errs, CheckURL(o.URL, o.ServiceAccount))...)
 }
 
-// checkURL returns why tasks cannot be delivered to the URL. It does not quote
-// the URL, which may have a password in it.
-func (o CloudTasksOptions) checkURL() error {
-	u, err := url.Parse(o.URL)
+// CheckQueue returns why name cannot be a Cloud Tasks queue's.
+func CheckQueue(name string) error {
+	if !queueName.MatchString(name) {
+		return fmt.Errorf("cloud tasks queue %q is not projects/PROJECT/locations/LOCATION/queues/QUEUE", name)
+	}
+	return nil
+}
+
+// CheckServiceAccount returns why account cannot be a service account's email.
+func CheckServiceAccount(account string) error {
+	if !email.MatchString(account) {
+		return fmt.Errorf("cloud tasks service account %q is not an email address", account)
+	}
+	return nil
+}
+
+// CheckURL returns why tasks cannot be delivered to the URL with a token of the
+// account, or with none where it is empty. It does not quote the URL, which may
+// have a password in it.
+func CheckURL(target, account string) error {
+	u, err := url.Parse(target)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("cloud tasks URL is not https://HOST/PATH")
 	case u.User != nil || u.Fragment != "":
 		return errors.New("cloud tasks URL has a user or a fragment")
-	case len(o.URL) > maxURL || len(u.String()) > maxURL:
+	case len(target) > maxURL || len(u.String()) > maxURL:
 		return fmt.Errorf("cloud tasks URL is over %d characters", maxURL)
-	case u.Scheme == "http" && o.ServiceAccount != "" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && account != "" && !loopback(u.Hostname()):
 		return fmt.Errorf("cloud tasks URL is plain HTTP to %q and would carry a token", u.Host)
 	}
 	return nil

@@ -24,11 +24,16 @@ const droppedKey = "dropped_attributes"
 
 type attribute struct{ key, value string }
 
+// original is put before the key of an original attribute that is named as one
+// of ours, as often as it takes to find a key of its own: a dead letter that
+// was replayed and failed again has our attributes already.
+const original = "original_"
+
 // legal returns attributes that Pub/Sub takes: ours, and as many of the
-// originals as fit, in order of their keys. An empty value of ours removes the
-// original of that name.
-func legal(original map[string]string, ours []attribute) map[string]string {
-	out := make(map[string]string, len(original)+len(ours)+1)
+// originals as fit, in order of their keys. An original that is named as one of
+// ours is kept under another key, also where ours is empty.
+func legal(originals map[string]string, ours []attribute) map[string]string {
+	out := make(map[string]string, len(originals)+len(ours)+1)
 	own := map[string]bool{droppedKey: true}
 	for _, a := range ours {
 		own[a.key] = true
@@ -37,16 +42,17 @@ func legal(original map[string]string, ours []attribute) map[string]string {
 		}
 	}
 	dropped := 0
-	for _, k := range slices.Sorted(maps.Keys(original)) {
-		if own[k] {
-			continue
+	for _, from := range slices.Sorted(maps.Keys(originals)) {
+		k := from
+		for taken := own[k]; taken; _, taken = originals[k] {
+			k = original + k
 		}
 		// The last place is kept for the count.
 		if !legalKey(k) || len(out) >= maxAttributes-1 {
 			dropped++
 			continue
 		}
-		v, whole := clip(original[k])
+		v, whole := clip(originals[from])
 		if !whole {
 			dropped++
 		}

@@ -113,16 +113,24 @@ func projectOf(topics ...string) (string, error) {
 		if t == "" {
 			continue
 		}
-		m := topicName.FindStringSubmatch(t)
-		if m == nil || strings.HasPrefix(m[2], reserved) {
-			errs = append(errs, fmt.Errorf("topic %q is not projects/PROJECT/topics/TOPIC", t))
+		if err := CheckTopic(t); err != nil {
+			errs = append(errs, fmt.Errorf("topic %w", err))
 			continue
 		}
 		if project == "" {
-			project = m[1]
+			project = topicName.FindStringSubmatch(t)[1]
 		}
 	}
 	return project, errors.Join(errs...)
+}
+
+// CheckTopic returns why name cannot be a topic's: it is not
+// "projects/PROJECT/topics/TOPIC" with an id that Google gives out.
+func CheckTopic(name string) error {
+	if m := topicName.FindStringSubmatch(name); m == nil || strings.HasPrefix(m[2], reserved) {
+		return fmt.Errorf("%q is not projects/PROJECT/topics/TOPIC", name)
+	}
+	return nil
 }
 
 func settings(timeout, delay time.Duration, count int) pubsub.PublishSettings {
@@ -163,12 +171,12 @@ type DeadLetter struct {
 //
 // The message has d.Data as its data, and the original attributes with reason,
 // error, message_id and subscription set from d; an original attribute of one
-// of these names is replaced, or removed where d leaves it empty. Values are
-// made valid UTF-8 and cut to 1,024 bytes. Original attributes that Pub/Sub
-// would refuse are left out (no key, a key over 256 bytes, not valid UTF-8 or
-// with its reserved prefix "goog", more than 100 in all), so that a bad
-// attribute never costs the data; the attribute dropped_attributes then counts
-// what was left out or cut.
+// of these names is kept as original_reason and so on. Values are made valid
+// UTF-8 and cut to 1,024 bytes. Original attributes that Pub/Sub would refuse
+// are left out (no key, a key over 256 bytes, not valid UTF-8 or with its
+// reserved prefix "goog", more than 100 in all), so that a bad attribute never
+// costs the data; the attribute dropped_attributes then counts what was left
+// out or cut.
 func (p *Publisher) DeadLetter(ctx context.Context, d DeadLetter) error {
 	reason := d.Reason
 	if reason == "" {

@@ -150,12 +150,24 @@ func TestDeadLetter(t *testing.T) {
 		"nothing at all still becomes a message": {
 			want: message{Attributes: map[string]string{"reason": "unknown"}},
 		},
-		"ours win over the original, empty ones too": {
+		"ours win over the original, which is kept, where ours are empty too": {
 			in: publish.DeadLetter{
 				Data: []byte("x"), Reason: "no_finding",
-				Attributes: map[string]string{"reason": "forged", "message_id": "forged", "error": "forged", "subscription": "forged"},
+				Attributes: map[string]string{"reason": "r", "message_id": "m", "error": "e", "subscription": "s", "dropped_attributes": "d"},
 			},
-			want: message{Data: []byte("x"), Attributes: map[string]string{"reason": "no_finding"}},
+			want: message{Data: []byte("x"), Attributes: map[string]string{
+				"reason": "no_finding", "original_reason": "r", "original_message_id": "m", "original_error": "e", "original_subscription": "s",
+				"original_dropped_attributes": "d",
+			}},
+		},
+		"a dead letter that was replayed loses nothing": {
+			in: publish.DeadLetter{
+				Data: []byte("x"), Reason: "third",
+				Attributes: map[string]string{"reason": "second", "original_reason": "first", "original_original_error": "e"},
+			},
+			want: message{Data: []byte("x"), Attributes: map[string]string{
+				"reason": "third", "original_original_reason": "second", "original_reason": "first", "original_original_error": "e",
+			}},
 		},
 		"long values end with a whole character": {
 			in: publish.DeadLetter{Data: []byte("x"), Reason: "r", Error: "a" + strings.Repeat("é", 600)},

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -29,7 +28,8 @@ var (
 	ErrBadToken = errors.New("bad token")
 	// ErrWrongCaller: the token is genuine, and somebody else's. 403.
 	ErrWrongCaller = errors.New("wrong caller")
-	// ErrKeys: no signing key could be had yet, so nothing can be said of the token. 503.
+	// ErrKeys: no key that is at hand verifies the token, and the keys could not
+	// be fetched now, so nothing can be said of it. 503.
 	ErrKeys = errors.New("signing keys unavailable")
 )
 
@@ -49,7 +49,6 @@ func Refusal(err error) int {
 // audience, expiry, then the e-mail and that it is verified.
 type OIDC struct {
 	verifier *oidc.IDTokenVerifier
-	keys     *limited
 	emails   []string
 }
 
@@ -70,7 +69,9 @@ type OIDCOptions struct {
 // NewOIDC returns an Authenticator. Keys are fetched at the first token, cached,
 // and fetched again when a token names a key that is not cached (rotation), at
 // a bounded rate: forged key ids cannot make us call out more than a few times
-// a minute, and cached keys go on serving while the key server is down.
+// a minute, and cached keys go on serving while the key server is down. A token
+// that no cached key verifies is ErrKeys while the keys cannot be fetched: it
+// may be signed with a new one.
 func NewOIDC(o OIDCOptions) *OIDC {
 	url := o.JWKSURL
 	if url == "" {
@@ -89,7 +90,6 @@ func NewOIDC(o OIDCOptions) *OIDC {
 			SupportedSigningAlgs: []string{oidc.RS256},
 			Now:                  o.Now,
 		}),
-		keys:   transport,
 		emails: o.ServiceAccounts,
 	}
 }
@@ -103,7 +103,7 @@ func (o *OIDC) Authenticate(r *http.Request) error {
 	}
 	token, err := o.verifier.Verify(r.Context(), raw)
 	if err != nil {
-		if strings.Contains(err.Error(), "fetching keys") && !o.keys.answered.Load() {
+		if strings.Contains(err.Error(), "fetching keys") { // go-oidc keeps no error to compare with
 			return fmt.Errorf("%w: %w", ErrKeys, err)
 		}
 		return fmt.Errorf("%w: %w", ErrBadToken, err)
@@ -121,20 +121,15 @@ func (o *OIDC) Authenticate(r *http.Request) error {
 	return nil
 }
 
-// limited bounds how often keys are fetched, and remembers whether any came.
+// limited bounds how often keys are fetched.
 type limited struct {
-	next     http.RoundTripper
-	limit    *rate.Limiter
-	answered atomic.Bool
+	next  http.RoundTripper
+	limit *rate.Limiter
 }
 
 func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !l.limit.Allow() {
 		return nil, errors.New("key fetches are rate-limited")
 	}
-	resp, err := l.next.RoundTrip(r)
-	if err == nil && resp.StatusCode == http.StatusOK {
-		l.answered.Store(true)
-	}
-	return resp, err
+	return l.next.RoundTrip(r)
 }

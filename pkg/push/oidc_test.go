@@ -189,6 +189,19 @@ func TestOIDCKeyRotationAndOutage(t *testing.T) {
 			t.Errorf("cached keys do not serve during an outage: %v", err)
 		}
 	}
+	key3, public3 := newKey(t, "k3")
+	token3 := "Bearer " + sign(t, jose.RS256, key3, "k3", claims(nil))
+	if err := auth.Authenticate(request(t, token3)); push.Refusal(err) != http.StatusServiceUnavailable {
+		t.Errorf("a new key during an outage: %v, want 503", err)
+	}
+	keys.set(false, public1, public2, public3)
+	// The burst of fetches is spent: the key can be had, but not now.
+	if err := auth.Authenticate(request(t, token3)); push.Refusal(err) != http.StatusServiceUnavailable {
+		t.Errorf("a new key while fetches are rate-limited: %v, want 503", err)
+	}
+	if err := auth.Authenticate(request(t, token1)); err != nil {
+		t.Errorf("a cached key while fetches are rate-limited: %v", err)
+	}
 }
 
 func TestOIDCBoundsKeyFetches(t *testing.T) {
@@ -197,11 +210,19 @@ func TestOIDCBoundsKeyFetches(t *testing.T) {
 	other, _ := newKey(t, "x")
 	keys := newKeyServer(t, public)
 	auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccounts: []string{account}, JWKSURL: keys.URL})
-	for range 50 {
-		err := auth.Authenticate(request(t, "Bearer "+sign(t, jose.RS256, other, "forged", claims(nil))))
-		if push.Refusal(err) != http.StatusUnauthorized {
-			t.Fatalf("forged key id: %v, want 401", err)
+	forged := "Bearer " + sign(t, jose.RS256, other, "forged", claims(nil))
+	answers := map[int]int{}
+	for i := range 50 {
+		before := keys.count()
+		status := push.Refusal(auth.Authenticate(request(t, forged)))
+		answers[status]++
+		// 401 says that the keys were asked and do not hold this one.
+		if fetched := keys.count() > before; fetched != (status == http.StatusUnauthorized) {
+			t.Errorf("forged key id %d: status %d, keys fetched: %v", i, status, fetched)
 		}
+	}
+	if answers[http.StatusUnauthorized]+answers[http.StatusServiceUnavailable] != 50 {
+		t.Errorf("answers %v, want only 401 and 503", answers)
 	}
 	if n := keys.count(); n > 6 {
 		t.Errorf("50 forged key ids made %d key fetches, want at most 6", n)

@@ -46,9 +46,20 @@ type Result struct {
 	Reason string
 	// Err is the cause, for Permanent and Retry.
 	Err error
+	// Degraded: the work is done and something beside it went wrong, which
+	// Fields tell. The log line is a warning.
+	Degraded bool
 	// Fields go on the delivery's log line; nothing of payloads.
 	Fields []zap.Field
 }
+
+// ErrShuttingDown is the cause (context.Cause) that a server gives to the
+// contexts of the requests that it ends before they are finished. Such a
+// delivery is answered 503 with the reason shutting_down.
+var ErrShuttingDown = errors.New("shutting down")
+
+// reasonShuttingDown is the reason of a delivery that met the shutdown.
+const reasonShuttingDown = "shutting_down"
 
 // Processor does the work of one message. It must honour ctx.
 type Processor interface {
@@ -142,14 +153,14 @@ func (d *delivery) handle() int {
 	}
 	defer h.inFlight.Add(-1)
 	if h.Draining() {
-		return d.refuse(http.StatusServiceUnavailable, "shutting_down", nil)
+		return d.refuse(http.StatusServiceUnavailable, reasonShuttingDown, nil)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(d.w, d.r.Body, MaxBody))
+	body, err := d.read()
 	if err != nil {
 		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
 			return d.refuse(http.StatusRequestEntityTooLarge, "too_large", err)
 		}
-		return d.refuse(http.StatusServiceUnavailable, "body", err)
+		return d.refuse(http.StatusServiceUnavailable, d.orShuttingDown("body"), err)
 	}
 	msg, err := Decode(body, d.r.Header)
 	d.msg = msg
@@ -158,10 +169,33 @@ func (d *delivery) handle() int {
 	} else {
 		d.result = h.Processor.Process(d.r.Context(), msg)
 	}
-	if d.result.Outcome == Permanent {
+	switch d.result.Outcome {
+	case Done:
+	case Permanent:
 		d.keep()
+	default:
+		d.result.Reason = d.orShuttingDown(d.result.Reason)
 	}
 	return d.status()
+}
+
+// read reads the body. It ends when the request's context does, for which a
+// read from a connection does not wait by itself.
+func (d *delivery) read() ([]byte, error) {
+	stop := context.AfterFunc(d.r.Context(), func() {
+		_ = http.NewResponseController(d.w).SetReadDeadline(time.Now())
+	})
+	defer stop()
+	return io.ReadAll(http.MaxBytesReader(d.w, d.r.Body, MaxBody))
+}
+
+// orShuttingDown is the reason of a delivery that may succeed later: the
+// shutdown, where that is what ended it.
+func (d *delivery) orShuttingDown(reason string) string {
+	if errors.Is(context.Cause(d.r.Context()), ErrShuttingDown) {
+		return reasonShuttingDown
+	}
+	return reason
 }
 
 // refuse ends a delivery that never reached the processor.
@@ -247,7 +281,7 @@ func (d *delivery) log(status int, took time.Duration) {
 	switch {
 	case status == http.StatusInternalServerError || d.deadErr != nil:
 		log.Error("delivery", fields...)
-	case status != http.StatusNoContent || d.result.Outcome == Permanent:
+	case status != http.StatusNoContent || d.result.Outcome == Permanent || d.result.Degraded:
 		log.Warn("delivery", fields...)
 	default:
 		log.Info("delivery", fields...)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/scc-enricher/scc-enricher/pkg/push"
@@ -151,6 +153,84 @@ func TestAckTable(t *testing.T) {
 				t.Error("the panic's stack is not in the log line")
 			}
 		})
+	}
+}
+
+// TestShutdownIsTheReason: whatever a delivery that may come again was doing
+// when the server ended it, its line says shutting_down.
+func TestShutdownIsTheReason(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for _, tt := range []struct {
+		name       string
+		cause      error
+		result     push.Result
+		wantStatus int
+		wantReason string
+	}{
+		{"a write that was cut off", push.ErrShuttingDown, push.Result{Outcome: push.Retry, Reason: "write_failed", Err: boom}, 503, "shutting_down"},
+		{"the caller went away", nil, push.Result{Outcome: push.Retry, Reason: "write_failed", Err: boom}, 503, "write_failed"},
+		{"finished all the same", push.ErrShuttingDown, push.Result{Outcome: push.Done, Reason: "written"}, 204, "written"},
+		{"can never succeed", push.ErrShuttingDown, push.Result{Outcome: push.Permanent, Reason: "gone", Err: boom}, 422, "gone"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := observer.New(zap.DebugLevel)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(tt.cause)
+			h := &push.Handler{Processor: &fakeProcessor{result: tt.result}, Log: zap.New(core)}
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodPost, "/push", strings.NewReader(envelope("x"))))
+			if got := logs.All()[0].ContextMap()["reason"]; rec.Code != tt.wantStatus || got != tt.wantReason {
+				t.Errorf("status %d, reason %v, want %d, %s", rec.Code, got, tt.wantStatus, tt.wantReason)
+			}
+		})
+	}
+}
+
+// TestShutdownEndsSlowBody: a body that does not come is not waited for beyond
+// the request's context.
+func TestShutdownEndsSlowBody(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.DebugLevel)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	srv := httptest.NewUnstartedServer(&push.Handler{Processor: &fakeProcessor{}, Log: zap.New(core)})
+	srv.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	srv.Start()
+	t.Cleanup(srv.Close)
+	body, send := io.Pipe()
+	t.Cleanup(func() { _ = send.Close() })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = send.Write([]byte(`{"message":`))
+		cancel(push.ErrShuttingDown)
+	}()
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	if lines := logs.All(); len(lines) != 1 || lines[0].ContextMap()["reason"] != "shutting_down" {
+		t.Errorf("log: %v", lines)
+	}
+}
+
+func TestDegradedIsAWarning(t *testing.T) {
+	t.Parallel()
+	for degraded, want := range map[bool]zapcore.Level{true: zap.WarnLevel, false: zap.InfoLevel} {
+		core, logs := observer.New(zap.DebugLevel)
+		h := &push.Handler{Processor: &fakeProcessor{result: push.Result{Outcome: push.Done, Reason: "written", Degraded: degraded}}, Log: zap.New(core)}
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/push", strings.NewReader(envelope("x"))))
+		if got := logs.All()[0].Level; rec.Code != http.StatusNoContent || got != want {
+			t.Errorf("degraded %v: status %d at level %s, want 204 at %s", degraded, rec.Code, got, want)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type Metrics struct {
 	eventAge   prometheus.Histogram
 	marks      *prometheus.CounterVec
 	records    *prometheus.CounterVec
+	followUps  *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own, with the Go runtime's
@@ -58,8 +59,12 @@ func NewMetrics() *Metrics {
 			Name: "scc_enricher_records_total",
 			Help: "Records published, by result.",
 		}, []string{"result"}),
+		followUps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scc_enricher_followups_total",
+			Help: "Follow-ups scheduled, run and lost, by kind and result.",
+		}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.deliveries, m.latency, m.sources, m.verdicts, m.eventAge, m.marks, m.records,
+	m.registry.MustRegister(m.deliveries, m.latency, m.sources, m.verdicts, m.eventAge, m.marks, m.records, m.followUps,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -92,6 +97,10 @@ func (m *Metrics) MarkWrite(result string) { m.marks.WithLabelValues(result).Inc
 
 // Record counts a published record: ok or failed.
 func (m *Metrics) Record(result string) { m.records.WithLabelValues(result).Inc() }
+
+// FollowUp counts what became of a follow-up: scheduled or refused by the
+// queue, done or failed in a run, dropped, undone.
+func (m *Metrics) FollowUp(kind, result string) { m.followUps.WithLabelValues(kind, result).Inc() }
 
 // Budget exposes what is left of an upstream's budget, read at each scrape;
 // -1 stands for no limit.

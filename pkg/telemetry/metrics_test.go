@@ -17,6 +17,7 @@ func TestMetricsExposition(t *testing.T) {
 	m.Written("malicious", "complete", time.Minute)
 	m.MarkWrite("ok")
 	m.Record("failed")
+	m.FollowUp("settle", "scheduled")
 	m.Budget("virustotal", func() (int, int) { return 3, 497 })
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
@@ -26,6 +27,7 @@ func TestMetricsExposition(t *testing.T) {
 		`scc_enricher_verdicts_total{status="complete",verdict="malicious"} 1`,
 		`scc_enricher_mark_writes_total{result="ok"} 1`,
 		`scc_enricher_records_total{result="failed"} 1`,
+		`scc_enricher_followups_total{kind="settle",result="scheduled"} 1`,
 		`scc_enricher_budget_left{upstream="virustotal",window="minute"} 3`,
 		`scc_enricher_budget_left{upstream="virustotal",window="day"} 497`,
 		"scc_enricher_event_to_marks_seconds_count 1",

@@ -129,16 +129,16 @@ func New(o Options) (*Client, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	if err := errors.Join(CheckKey(o.APIKey), CheckEndpoint(o.Endpoint)); err != nil {
+		return nil, err
+	}
 	if key := strings.TrimSpace(o.APIKey); key != "" {
-		if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, errors.New("the VirusTotal API key holds characters that no key has")
-		}
 		c.key = func() string { return key }
 	}
 	if o.Endpoint != "" {
 		u, err := url.Parse(o.Endpoint)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-			return nil, errors.New("the VirusTotal endpoint is not scheme://host:port")
+		if err != nil {
+			return nil, errEndpoint
 		}
 		c.endpoint = u
 	}
@@ -163,6 +163,30 @@ func New(o Options) (*Client, error) {
 	}
 	c.cache = cache
 	return c, nil
+}
+
+var errEndpoint = errors.New("the VirusTotal endpoint is not scheme://host:port")
+
+// CheckKey returns why no API key can be like this, without quoting it. Empty
+// is no key, which is no fault; space around a key does not matter.
+func CheckKey(key string) error {
+	if strings.ContainsFunc(strings.TrimSpace(key), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("the VirusTotal API key holds characters that no key has")
+	}
+	return nil
+}
+
+// CheckEndpoint returns why the endpoint is not "scheme://host:port", without
+// quoting it. Empty is VirusTotal's own.
+func CheckEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return errEndpoint
+	}
+	return nil
 }
 
 // clock makes a function the clock of the cache. It never ticks: expired

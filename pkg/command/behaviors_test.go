@@ -44,11 +44,11 @@ take another one away.
 func TestBehaviorsDocumented(t *testing.T) {
 	name := filepath.Join("..", "..", "docs", "behaviors.md")
 	if *update {
-		if err := os.WriteFile(name, []byte(document()), 0o644); err != nil { //nolint:gosec // a page of documentation
+		if err := os.WriteFile(name, []byte(document()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(name) //nolint:gosec // the repository's own file
+	got, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestTechniquesExist(t *testing.T) {
 	if dir == "" {
 		t.Skip("REALDATA is not set")
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "mitre", "enterprise_attack_v18.1.json")) //nolint:gosec // the folder the developer names
+	raw, err := os.ReadFile(filepath.Join(dir, "mitre", "enterprise_attack_v18.1.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

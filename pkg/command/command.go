@@ -18,7 +18,7 @@ const (
 	Miner               Behavior = "miner"
 	ContainerEscape     Behavior = "container_escape"
 	MetadataTokenAccess Behavior = "metadata_token_access"
-	CredentialSearch    Behavior = "credential_search"
+	CredentialSearch    Behavior = "credential_search" //nolint:gosec // the name of a behaviour
 	Exfiltration        Behavior = "exfiltration"
 	Destruction         Behavior = "destruction"
 	PrivilegeEscalation Behavior = "privilege_escalation"

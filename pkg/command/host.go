@@ -16,9 +16,7 @@ func (s *scan) host(n *node) {
 	case strings.HasPrefix(n.name, "mkfs"):
 		s.hit(Destruction, Malicious, n.text, "T1561.001")
 	case n.name == "mkfifo" || n.name == "mknod" && n.has("p"):
-		for _, a := range n.operands("m") {
-			s.fifos = append(s.fifos, a)
-		}
+		s.fifos = append(s.fifos, n.operands("m")...)
 	case isOneOf(n.name, "apt apt-get apk yum dnf microdnf zypper pacman pip pip3 pipx npm yarn pnpm gem cargo go uv brew easy_install conda mamba npx bunx pnpx uvx composer dpkg rpm snap opkg tdnf"):
 		s.packages(n)
 	}

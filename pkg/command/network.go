@@ -203,10 +203,7 @@ func outputPath(n *node, targets []url) string {
 
 // uploads weighs files given to the body of a request.
 func (s *scan) uploads(n *node, targets []url) bool {
-	var files []string
-	for _, v := range n.opt("-T", "--upload-file", "--post-file", "--body-file") {
-		files = append(files, v)
-	}
+	files := slices.Clone(n.opt("-T", "--upload-file", "--post-file", "--body-file"))
 	for _, v := range n.opt("-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json", "-F", "--form") {
 		if i := strings.IndexByte(v, '@'); i >= 0 && (i == 0 || v[i-1] == '=') {
 			files = append(files, strings.SplitN(v[i+1:], ";", 2)[0])

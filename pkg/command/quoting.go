@@ -64,7 +64,7 @@ func ansiC(s string) string {
 				n++
 			}
 			v, _ := strconv.ParseUint(s[i:i+n], 8, 16)
-			b.WriteByte(byte(v & 0xff)) //nolint:gosec // masked
+			b.WriteByte(byte(v & 0xff))
 			i += n - 1
 		case '\\', '\'', '"', '?':
 			b.WriteByte(c)
@@ -87,9 +87,9 @@ func hexEscape(b *strings.Builder, s string, limit int) int {
 	switch {
 	case err != nil:
 	case limit == 2:
-		b.WriteByte(byte(v & 0xff)) //nolint:gosec // masked
+		b.WriteByte(byte(v & 0xff))
 	default:
-		b.WriteRune(rune(v & 0x1fffff)) //nolint:gosec // masked
+		b.WriteRune(rune(v & 0x1fffff))
 	}
 	return n
 }

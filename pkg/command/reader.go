@@ -251,14 +251,14 @@ func shebang(text string) (string, bool) {
 
 // shell reads shell text. The commands in it inherit the pipeline and the
 // redirections of parent, the command that runs them.
-func (s *scan) shell(text string, parent *node) []*node {
+func (s *scan) shell(text string, parent *node) {
 	if s.depth >= maxDepth || s.nodes <= 0 || strings.TrimSpace(text) == "" {
 		s.truncated = s.truncated || s.depth >= maxDepth || s.nodes <= 0
-		return nil
+		return
 	}
 	if s.reread -= len(text); s.reread < 0 {
 		s.truncated = true
-		return nil
+		return
 	}
 	s.depth++
 	defer func() { s.depth-- }()
@@ -275,7 +275,6 @@ func (s *scan) shell(text string, parent *node) []*node {
 	for _, n := range nodes {
 		s.visit(n)
 	}
-	return nodes
 }
 
 // parse turns shell text into nodes, by words where it has no valid syntax.

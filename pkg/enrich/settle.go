@@ -157,7 +157,8 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	}
 	if p.busy(listed) && t.Attempt < maxSettles && p.FollowUps != nil {
 		err := p.later(ctx, seed, followup.Settle, t.Attempt+1, p.Now().Add(p.Settings.SettleDelay<<(t.Attempt+1)))
-		if t.Attempt < patience || err != nil {
+		// A queue that is closing takes nothing: then now is the time.
+		if (t.Attempt < patience || err != nil) && !errors.Is(err, followup.ErrClosed) {
 			return err
 		}
 	}
@@ -279,15 +280,14 @@ func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, listed []fin
 	if err != nil {
 		return nil, err
 	}
+	err = result.RecordErr
 	if at, ok := p.completeAt(v, completes); ok && p.FollowUps != nil {
-		if err := p.later(ctx, f, followup.Complete, completes, at); err != nil {
-			return nil, err
-		}
+		err = errors.Join(err, p.later(ctx, f, followup.Complete, completes, at))
 	}
 	if result.Decision != Written {
-		return nil, nil
+		return nil, err
 	}
-	return v.want.Values, nil
+	return v.want.Values, err
 }
 
 // poorer reports whether some source gave less than it gave when the marks of

@@ -1,6 +1,7 @@
 package enrich_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -332,4 +333,25 @@ func TestOccurrences(t *testing.T) {
 			t.Errorf("%d members, want 2", n)
 		}
 	}
+}
+
+// closing is a queue that takes nothing any more.
+type closing struct{}
+
+func (closing) Enqueue(context.Context, followup.Task) error { return followup.ErrClosed }
+
+// TestSettleWhileShuttingDown: nobody can wait for more findings then, so what
+// is there is settled.
+func TestSettleWhileShuttingDown(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	story := attack()[:2]
+	c.deliver(0, story[0])
+	c.deliver(0, story[1])
+	c.instances[0].FollowUps = closing{}
+	task := followup.Task{Kind: followup.Settle, Finding: story[0].CanonicalName, Resource: story[0].ResourceName, EventTime: story[0].EventTime}
+	if err := c.instances[0].FollowUp(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	checkAgreement(t, c, names(story)...)
 }

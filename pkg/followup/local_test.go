@@ -182,7 +182,7 @@ func TestLocalRunTimeout(t *testing.T) {
 func TestLocalOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var got error = errors.New("never ran")
+		got := errors.New("never ran")
 		l := newLocal(t, followup.LocalOptions{Run: func(ctx context.Context, _ followup.Task) error { got = ctx.Err(); return nil }})
 		ctx, cancel := context.WithCancel(t.Context())
 		if err := l.Enqueue(ctx, task("a", time.Now().Add(time.Second))); err != nil {

@@ -114,6 +114,7 @@ func TestServeMaySucceedLater(t *testing.T) {
 			Intercept: func(ctx context.Context, call emulator.Call) error {
 				if call.Name() == "UpdateSecurityMarks" {
 					<-ctx.Done()
+					return status.FromContextError(ctx.Err()).Err()
 				}
 				return nil
 			},

@@ -49,7 +49,7 @@ func sameCommand(a, b []string) bool {
 func baseName(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }
 
 func shellName(p string) bool {
-	switch baseName(p) {
+	switch strings.TrimPrefix(baseName(p), "-") { // a login shell's name begins with "-"
 	case "sh", "bash", "dash", "ash", "zsh", "ksh", "busybox":
 		return true
 	}

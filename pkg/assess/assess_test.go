@@ -55,7 +55,16 @@ func TestAssessScenarios(t *testing.T) {
 			in: input(childShell("java", "sh", "-c", "./docker-entrypoint.sh"), with(deployed(complete(), "alice@example.com", 3), func(e *evidence.Evidence) {
 				e.Config.Containers[0].Command = nil
 			})),
+			verdict: Suspicious, priority: "p2", action: Investigate,
+			absent: []string{"entrypoint_script"},
+		},
+		{
+			name: "entrypoint_after_deploy_by_npm",
+			in: input(as(childShell("node", "sh", "-c", "./docker-entrypoint.sh"), func(f *finding.Finding) {
+				f.Processes[0].Args = []string{"npm", "start"}
+			}), with(deployed(complete(), "alice@example.com", 3), func(e *evidence.Evidence) { e.Config.Containers[0].Command = nil })),
 			verdict: LikelyBenign, priority: "p4", action: VerifyWithOwner,
+			reasons: []string{"entrypoint_script"},
 		},
 		{
 			name: "entrypoint_without_virustotal",
@@ -83,7 +92,7 @@ func TestAssessScenarios(t *testing.T) {
 			name:    "bare_shell_public_java",
 			in:      input(childShell("java", "bash"), complete()),
 			verdict: LikelyMalicious, priority: "p1", action: ContainNow,
-			reasons: []string{"server_spawned_shell", "exposure_public"},
+			reasons: []string{"bare_shell", "exposure_public"}, absent: []string{"server_spawned_shell"},
 		},
 		{
 			name:    "interactive_shell_public_java",

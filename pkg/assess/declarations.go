@@ -13,7 +13,7 @@ func declarations() []declaration {
 		// What Security Command Center said.
 		{name: "finding.category", kind: s, doc: "the category as Security Command Center spells it"},
 		{name: "finding.category_key", kind: s, doc: "the category folded for comparing: lower-case words, one spelling for each detector"},
-		{name: "finding.category_weight", kind: i, doc: "the category's row of category_weights, else its default row"},
+		{name: "finding.category_weight", kind: i, scope: inRulesAndDecisions, doc: "the category's row of category_weights, else its default row; in decisions the highest of any member"},
 		{name: "finding.severity", kind: s, doc: "CRITICAL, HIGH, MEDIUM, LOW or empty"},
 		{name: "finding.control_plane", kind: b, doc: "the detector read audit logs: an API call was seen, no process"},
 		{name: "finding.processes", kind: i, doc: "number of processes in the finding"},
@@ -31,6 +31,7 @@ func declarations() []declaration {
 		{name: "process.parent_is_shell", kind: b, doc: "the parent is a shell"},
 		{name: "process.parent_is_server", kind: b, doc: "the parent is a web server or language runtime that serves requests: java, node, nginx, php-fpm, python, ..."},
 		{name: "process.parent_is_init", kind: b, doc: "the parent is a container's init: tini, dumb-init, docker-init, s6, runsc, ..."},
+		{name: "process.at_start", kind: b, doc: "the child is process 1, or all its ancestors up to process 1 are inits, package managers or shells that run a script"},
 		{name: "process.root", kind: b, doc: "the child runs as user 0"},
 		{name: "process.temporary_path", kind: b, doc: "the child's binary or script lies in /tmp, /var/tmp, /dev/shm, /run or a hidden folder"},
 		{name: "process.fileless", kind: b, doc: "the child's binary is a memory file (memfd) or was deleted"},
@@ -41,7 +42,8 @@ func declarations() []declaration {
 		{name: "command.malicious", kind: l, doc: "those behaviours whose very occurrence hardly anybody but an attacker shows"},
 		{name: "command.suspicious", kind: l, doc: "those that are rare in a container and common in an attack, the malicious ones included"},
 		{name: "command.dangerous", kind: b, doc: "some behaviour is malicious or suspicious"},
-		{name: "command.explained", kind: b, doc: "an entrypoint, health check, package script, migration or version check, and nothing dangerous"},
+		{name: "command.explained", kind: b, doc: "an entrypoint, health check, package script, migration or version check, nothing dangerous, and no mere name: see below"},
+		{name: "command.bare_shell", kind: b, doc: "the child is a shell that is given neither a command nor a script"},
 		{name: "command.shown", kind: kindTexts, doc: "for each behaviour the text that shows it; use {command.shown[\"miner\"]}"},
 		{name: "command.truncated", kind: b, doc: "arguments were cut, so more may follow"},
 		{name: "command.missing", kind: b, doc: "the child has no arguments in the finding"},
@@ -79,7 +81,7 @@ func declarations() []declaration {
 		// The deploy before the event, from audit logs and the revision.
 		{name: "deploy.minutes", kind: i, unset: -1, doc: "minutes between the last deploy and the event; -1 when unknown"},
 		{name: "deploy.by", kind: s, doc: "who deployed, or empty"},
-		{name: "deploy.newcomer", kind: b, doc: "who deployed is neither the workload's creator nor who made the revision before"},
+		{name: "deploy.newcomer", kind: b, doc: "who deployed is neither the workload's creator nor who made the revision before, or is the workload's own identity"},
 
 		// What the logs say.
 		{name: "logs.state", kind: s, doc: "state of the source, as for virustotal.state"},
@@ -102,6 +104,7 @@ func declarations() []declaration {
 		// Known only once the points are added up. Within an incident the same for
 		// every member.
 		{name: "score", kind: i, scope: inDecisions, doc: "0 to 100, within the incident"},
+		{name: "decisive", kind: b, scope: inDecisions, doc: "a decisive rule fired; within an incident one that added points to any member"},
 		{name: "reasons", kind: l, scope: inDecisions, doc: "ids of the rules that fired; within an incident those of any member that added or took off points"},
 		{name: "explained_points", kind: i, scope: inDecisions, doc: "points that explanations took off, positive; 0 when a decisive rule fired; within an incident the least of any member"},
 		{name: "severity", kind: s, scope: inDecisions, doc: "CRITICAL, HIGH, MEDIUM, LOW or empty; within an incident the gravest"},

@@ -26,6 +26,7 @@ func (p *Policy) facts(s *subject) *facts {
 	f.list("unanswered", s.unanswered())
 	f.bool("retry", s.retry())
 	f.bool("privileged", Privileged(s.risks))
+	setExplained(f)
 	return f
 }
 
@@ -74,6 +75,7 @@ func processFacts(f *facts, s *subject) {
 	f.bool("process.parent_is_shell", parent.IsShell())
 	f.bool("process.parent_is_server", isServer(processName(parent)))
 	f.bool("process.parent_is_init", isInit(processName(parent)))
+	f.bool("process.at_start", atStart(s.tree))
 	if child == nil {
 		return
 	}
@@ -91,45 +93,6 @@ func processFacts(f *facts, s *subject) {
 	f.bool("process.fileless", fileless)
 }
 
-// isServer reports whether a file name is that of a program that serves
-// requests or runs those that do.
-func isServer(name string) bool {
-	name = strings.ToLower(strings.TrimRight(name, "0123456789.-:"))
-	switch name {
-	case "java", "node", "nodejs", "nginx", "httpd", "apache", "php", "php-fpm", "php-cgi", "python", "uwsgi",
-		"gunicorn", "uvicorn", "celery", "ruby", "puma", "unicorn", "passenger", "dotnet", "caddy", "traefik", "envoy",
-		"haproxy", "tomcat", "jetty", "deno", "bun", "beam.smp", "beam", "perl", "mysqld", "mariadbd", "postgres",
-		"redis-server", "mongod", "memcached", "lighttpd", "openresty", "varnishd", "squid", "foomatic-rip":
-		return true
-	}
-	return strings.HasPrefix(name, "php-fpm") || strings.HasPrefix(name, "apache")
-}
-
-// isInit reports whether a file name is that of a container's first process.
-func isInit(name string) bool {
-	switch name {
-	case "tini", "tini-static", "dumb-init", "docker-init", "catatonit", "init", "s6-svscan", "s6-supervise", "runsc", "launcher", "supervisord":
-		return true
-	}
-	return false
-}
-
-// isTemporary reports whether a path lies where programs are dropped rather
-// than installed.
-func isTemporary(p string) bool {
-	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/var/run/", "/dev/mqueue/"} {
-		if strings.HasPrefix(p, dir) {
-			return true
-		}
-	}
-	return strings.Contains(p, "/.")
-}
-
-// isFileless reports whether a path is that of a program without a file.
-func isFileless(p string) bool {
-	return strings.Contains(p, "memfd:") || strings.HasSuffix(p, " (deleted)") || strings.HasPrefix(p, "/proc/self/fd/")
-}
-
 func commandFacts(f *facts, s *subject) {
 	var argv []string
 	if child := s.tree.Child; child != nil {
@@ -139,6 +102,7 @@ func commandFacts(f *facts, s *subject) {
 		argv = configuredCommand(s.main)
 	}
 	f.text("command.line", strings.Join(argv, " "))
+	f.bool("command.bare_shell", !s.fromConfig && isBareShell(argv))
 	f.bool("command.truncated", s.reading.Truncated)
 	f.bool("command.from_config", s.fromConfig)
 	f.bool("command.matches_config", !s.fromConfig && matchesCommand(argv, s.main))
@@ -166,14 +130,6 @@ func setBehaviors(f *facts, all, suspicious, malicious []string) {
 	f.list("command.suspicious", suspicious)
 	f.list("command.malicious", malicious)
 	f.bool("command.dangerous", len(suspicious) > 0)
-	explained := false
-	for _, b := range all {
-		switch command.Behavior(b) {
-		case command.EntrypointScript, command.HealthCheck, command.PackageScript, command.VersionCheck, command.Migration:
-			explained = true
-		}
-	}
-	f.bool("command.explained", explained && len(suspicious) == 0)
 }
 
 func configFacts(f *facts, s *subject) {
@@ -190,7 +146,7 @@ func configFacts(f *facts, s *subject) {
 	if s.f.Workload.Kind == finding.Job {
 		by := s.cfg.RevisionCreator
 		f.text("config.run_by", by)
-		f.bool("config.run_by_person", strings.Contains(by, "@") && !strings.HasSuffix(by, "gserviceaccount.com"))
+		f.bool("config.run_by_person", isPerson(by))
 	}
 	if s.cfg.Previous != nil {
 		f.list("config.changed", s.cfg.Previous.Changed)
@@ -283,6 +239,9 @@ func (p *Policy) complete(f *facts, given map[string]bool) {
 	if !given["severity"] {
 		f.text("severity", f.getText("finding.severity"))
 	}
+	if !given["command.bare_shell"] {
+		f.bool("command.bare_shell", isBareShell(strings.Fields(f.getText("command.line"))))
+	}
 	if given["command.behaviors"] {
 		all := f.getList("command.behaviors")
 		var suspicious, malicious []string
@@ -302,6 +261,9 @@ func (p *Policy) complete(f *facts, given map[string]bool) {
 				shown[b] = f.getText("command.line")
 			}
 			f.texts("command.shown", shown)
+		}
+		if !given["command.explained"] {
+			setExplained(f)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (p *Policy) incidentFacts(members []Standing, findings []*finding.Finding) 
 
 // joint decides for all members at once. The facts are those of incidentFacts.
 func (p *Policy) joint(f *facts, members []Standing, findings []*finding.Finding) Joint {
-	strongest, explained, privileged, retry := 0, -1, false, false
+	strongest, weight, explained, privileged, retry := 0, 0, -1, false, false
 	severity, exposure := "", ExposureUnknown
 	open, fired := map[string]bool{}, map[string]bool{}
 	for i := range members {
@@ -71,6 +71,9 @@ func (p *Policy) joint(f *facts, members []Standing, findings []*finding.Finding
 		strongest = max(strongest, clamp(st.OwnScore))
 		if e := st.explained(); explained < 0 || e < explained {
 			explained = e
+		}
+		if m.Category != "" {
+			weight = max(weight, p.weight(m.Category))
 		}
 		privileged = privileged || st.Privileged
 		severity = graverSeverity(severity, string(m.Severity))
@@ -106,6 +109,8 @@ func (p *Policy) joint(f *facts, members []Standing, findings []*finding.Finding
 	f.bool("privileged", privileged)
 	f.bool("retry", retry)
 	p.reasons(f, fired)
+	f.bool("decisive", extra.decisive || slices.ContainsFunc(p.rules, func(r rule) bool { return r.decisive && fired[r.id] }))
+	f.int("finding.category_weight", weight)
 	f.list("unanswered", inOrder(open))
 	score := clamp(strongest + extra.sum)
 	j := p.judge(f, score)

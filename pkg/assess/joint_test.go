@@ -126,7 +126,7 @@ func TestJointDecision(t *testing.T) {
 	benign := func() Standing {
 		return Standing{Points: map[string]int{"category": 25, "configured_command": -20, "entrypoint_script": -20}, Sources: ok(), Exposure: Internal}
 	}
-	strong := Standing{OwnScore: 65, Points: map[string]int{"category": 65}, Sources: ok(), Exposure: ExposureUnknown}
+	strong := Standing{OwnScore: 65, Points: map[string]int{"category": 35, "interactive_shell": 30}, Sources: ok(), Exposure: ExposureUnknown}
 	shell := childShell("java", "sh", "-c", "./docker-entrypoint.sh")
 	long := childShell("java", "sh", "-c", "./docker-entrypoint.sh")
 	long.Processes[1].ArgsTruncated = true
@@ -153,6 +153,8 @@ func TestJointDecision(t *testing.T) {
 		{"strong", []Standing{strong, benign()}, []*finding.Finding{shell, shell}, Joint{70, LikelyMalicious, "p2", Investigate}},
 		{"one knows that all are public", []Standing{strong, with(benign(), func(s *Standing) { s.Exposure = Public })}, []*finding.Finding{shell, shell}, Joint{70, LikelyMalicious, "p1", ContainNow}},
 		{"one knows that all are privileged", []Standing{strong, with(benign(), func(s *Standing) { s.Privileged = true })}, []*finding.Finding{shell, shell}, Joint{70, LikelyMalicious, "p1", ContainNow}},
+		{"only hints", []Standing{{OwnScore: 65, Points: map[string]int{"category": 65}, Sources: ok(), Exposure: Public}, benign()}, []*finding.Finding{shell, shell}, Joint{70, LikelyMalicious, "p1", Investigate}},
+		{"a sure detector on one of them", []Standing{{OwnScore: 65, Points: map[string]int{"category": 65}, Sources: ok(), Exposure: Public}, benign()}, []*finding.Finding{shell, other("Reverse Shell")}, Joint{75, LikelyMalicious, "p1", ContainNow}},
 		{"a miner on one of them", []Standing{strong, with(benign(), func(s *Standing) { s.Points["miner"] = 10 })}, []*finding.Finding{shell, shell}, Joint{70, Malicious, "p1", ContainNow}},
 		{"nobody", nil, nil, Joint{0, Unknown, "p4", VerifyWithOwner}},
 		{"no finding", []Standing{{}, {}}, []*finding.Finding{nil, nil}, Joint{5, Unknown, "p4", VerifyWithOwner}},
@@ -188,7 +190,7 @@ func TestOwn(t *testing.T) {
 	if diff := cmp.Diff(alone, p.Own(in)); diff != "" {
 		t.Errorf("alone and in company (-want +got):\n%s", diff)
 	}
-	if alone.OwnScore != 73 || alone.Points["interactive_shell"] != 15 || alone.Exposure != Public || !alone.Privileged || alone.Sources["logs"] != evidence.OK {
+	if alone.OwnScore != 73 || alone.Points["interactive_shell"] != 30 || alone.Exposure != Public || !alone.Privileged || alone.Sources["logs"] != evidence.OK {
 		t.Errorf("Own() = %+v", alone)
 	}
 	if got := p.Own(Input{Finding: in.Finding}); got.Sources["config"] != evidence.Error || got.Exposure != ExposureUnknown || got.OwnScore == 0 {

@@ -38,6 +38,7 @@ type planner struct {
 	execution string
 	account   string // the service account, or empty
 	exists    bool   // false when the workload answered 404
+	partGone  bool   // the finding's revision or execution answered 404
 	event     time.Time
 
 	steps []Step
@@ -61,6 +62,9 @@ func (s *subject) plan(a *Assessment) []Step {
 			p.revision = s.cfg.Revision
 		}
 	}
+	if s.cfg.RevisionGone { // nothing can be asked about it
+		p.revision, p.execution, p.partGone = "", "", true
+	}
 	if w.IsZero() {
 		p.withoutWorkload()
 		return p.steps
@@ -70,7 +74,9 @@ func (s *subject) plan(a *Assessment) []Step {
 	case LikelyBenign:
 		p.contactOwner()
 		p.closeFinding("once the owner confirms")
-		p.preventRepeat()
+		if p.exists {
+			p.preventRepeat()
+		}
 	case Unknown:
 		p.contactOwner()
 		p.otherFindings()
@@ -80,7 +86,9 @@ func (s *subject) plan(a *Assessment) []Step {
 		p.contain()
 		p.eradicate()
 		p.recover()
-		p.harden()
+		if p.exists {
+			p.harden()
+		}
 	}
 	return p.steps
 }
@@ -127,7 +135,7 @@ func (p *planner) group() string {
 }
 
 // noun is the kind in words.
-func (p *planner) noun() string { return strings.ReplaceAll(string(p.kind), "_", " ") }
+func (p *planner) noun() string { return p.s.noun() }
 
 // permission is a Cloud Run permission for the kind: "run.services.get".
 func (p *planner) permission(verb string) string {

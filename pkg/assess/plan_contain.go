@@ -148,9 +148,13 @@ func (p *planner) containJob() {
 			Effect: "the job's work is not finished", Undo: p.workload("execute").String(), Permission: "run.executions.cancel",
 		}, p.run("run jobs executions cancel", p.execution))
 	} else {
+		why := "The finding does not name it; cancel what runs and nobody expects."
+		if p.partGone {
+			why = "The one of the finding no longer exists; cancel what else runs and nobody expects."
+		}
 		p.add(Step{
 			ID: "list_executions", Phase: PhaseContain, Title: "Find the execution that runs",
-			Why:    "The finding does not name it; cancel what runs and nobody expects.",
+			Why:    why,
 			Effect: "none, it only reads", Permission: "run.executions.list",
 		}, gcloud("run jobs executions list").flag("job", p.name).flag("region", p.region).flag("project", p.project))
 	}

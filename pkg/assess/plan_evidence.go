@@ -84,9 +84,9 @@ func (p *planner) keepImage() {
 // contactOwner names the person to ask.
 func (p *planner) contactOwner() {
 	var who []string
-	for _, m := range []string{p.s.deploy.by, p.s.cfg.RevisionCreator, p.s.cfg.LastModifier, p.s.cfg.Creator, p.s.f.Access.Principal} {
-		m = cut(printable(m), 128)
-		if m != "" && !contains(who, m) && len(who) < 3 {
+	for _, m := range []string{p.s.asker(), p.s.deploy.by, p.s.cfg.RevisionCreator, p.s.cfg.LastModifier, p.s.cfg.Creator, p.s.f.Access.Principal} {
+		m = principal(m)
+		if isPerson(m) && !contains(who, m) && len(who) < 3 {
 			who = append(who, m)
 		}
 	}
@@ -136,10 +136,24 @@ func (p *planner) askAgain() {
 func (p *planner) scope() {
 	p.contactOwner()
 	p.otherFindings()
+	p.whoDeleted()
 	p.entryRequests()
 	p.identityActivity()
 	p.identityReach()
 	p.sameImage()
+}
+
+// whoDeleted asks how a workload that no longer exists came to its end.
+func (p *planner) whoDeleted() {
+	if p.exists || p.event.IsZero() {
+		return
+	}
+	filter := p.logFilter(`protoPayload.methodName=~"Delete(Service|Job|WorkerPool)"`, p.since())
+	p.add(Step{
+		ID: "who_deleted", Phase: PhaseScope, Title: "See who deleted the " + p.noun() + ", and when",
+		Why:    "It may have been the owner's answer to the attack, or the attacker's way to hide it.",
+		Effect: "none, it only reads", Permission: "logging.logEntries.list",
+	}, p.readLogs(filter))
 }
 
 // entryRequests lists what else the client of the suspected request did.

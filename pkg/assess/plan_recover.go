@@ -9,6 +9,14 @@ import (
 
 // eradicate removes the way in and what was left behind.
 func (p *planner) eradicate() {
+	if !p.exists {
+		p.add(Step{
+			ID: "close_way_in", Phase: PhaseEradicate, Title: "Close the way in before the " + p.noun() + " is deployed again",
+			Why: "It no longer exists, but its source and its image do.", Effect: "none",
+		})
+		p.findPersistence()
+		return
+	}
 	p.add(Step{
 		ID: "rebuild", Phase: PhaseEradicate, Title: "Close the way in, rebuild from a clean base and deploy",
 		Why:    "All intended changes belong into the image. Do not rely on a script that changes the container after it is deployed.",
@@ -16,7 +24,7 @@ func (p *planner) eradicate() {
 	})
 	p.rotateSecrets()
 	p.findPersistence()
-	if !p.grave() || !p.exists {
+	if !p.grave() {
 		return
 	}
 	switch {
@@ -79,7 +87,11 @@ func (p *planner) findPersistence() {
 
 // recover brings the workload back and watches it.
 func (p *planner) recover() {
-	if p.exists && p.kind == finding.Service {
+	if !p.exists {
+		p.closeFinding("when the questions above are answered")
+		return
+	}
+	if p.kind == finding.Service {
 		p.add(Step{
 			ID: "restore_traffic", Phase: PhaseRecover, Title: "Send traffic to the clean revision",
 			Why:    "After it is deployed and tested; undo the other containment steps too.",

@@ -26,7 +26,7 @@ func planInputs() map[string]Input {
 		"service": input(childShell("java", "bash", "-c", reverse), complete()),
 		"silent":  input(childShell("java", "bash", "-c", reverse), silent(evidence.Timeout)),
 	}
-	high := childShell("java", "sh", "-c", "./docker-entrypoint.sh")
+	high := childShell("tini", "sh", "-c", "./docker-entrypoint.sh")
 	high.Severity = finding.High
 	out["unknown"] = input(high, silent(evidence.Timeout))
 	sus := complete()
@@ -61,6 +61,11 @@ func planInputs() map[string]Input {
 	gone := complete()
 	gone.Config, gone.ConfigState = &evidence.Config{Gone: true}, evidence.Status{State: evidence.Empty}
 	out["gone"] = input(childShell("java", "bash", "-c", reverse), gone)
+	rev, exec := complete(), complete()
+	rev.Config.RevisionGone, rev.Config.Revision = true, "pay-00043-new"
+	exec.Config.RevisionGone = true
+	out["revision_gone"] = input(childShell("java", "bash", "-c", reverse), rev)
+	out["execution_gone"] = input(job, exec)
 	return out
 }
 
@@ -97,7 +102,12 @@ func TestPlanOrderAndContent(t *testing.T) {
 		"job":         {has: []string{"save_execution", "cancel_execution", "delete_job", "stop_schedule"}, lacks: []string{"limit_ingress", "traffic_back", "save_revision"}},
 		"job_unnamed": {has: []string{"list_executions"}, lacks: []string{"cancel_execution", "save_execution"}},
 		"worker_pool": {has: []string{"save_config", "save_revision", "stop_instances"}, lacks: []string{"limit_ingress", "save_iam_policy", "delete_revision"}},
-		"gone":        {has: []string{"save_logs", "contact_owner", "rebuild"}, lacks: []string{"save_config", "limit_ingress", "stop_instances", "delete_revision"}},
+		"gone": {
+			has:   []string{"save_logs", "contact_owner", "who_deleted", "close_way_in", "close_finding"},
+			lacks: []string{"save_config", "limit_ingress", "stop_instances", "delete_revision", "rebuild", "watch", "no_shell", "restore_traffic"},
+		},
+		"revision_gone":  {has: []string{"save_config", "traffic_back"}, lacks: []string{"save_revision", "delete_revision"}},
+		"execution_gone": {has: []string{"save_config", "list_executions"}, lacks: []string{"save_execution", "cancel_execution"}},
 	}
 	for name, in := range planInputs() {
 		t.Run(name, func(t *testing.T) {

@@ -113,6 +113,10 @@ func (p *Policy) try(f *facts) conclusion {
 	}
 	p.reasons(f, fired)
 	f.int("explained_points", own.explained)
+	f.bool("decisive", own.decisive || top.decisive)
+	if category := f.getText("incident.strongest_category"); category != "" {
+		f.int("finding.category_weight", max(f.getInt("finding.category_weight"), p.weight(category)))
+	}
 	if top.decisive {
 		f.int("explained_points", 0)
 	}
@@ -192,7 +196,7 @@ func (l *language) assign(name string, n *yaml.Node) (func(*facts), error) {
 		return nil, fmt.Errorf("there is no such variable")
 	}
 	switch name {
-	case "score", "own_score", "reasons", "explained_points", "verdict":
+	case "score", "own_score", "reasons", "explained_points", "decisive", "verdict":
 		return nil, fmt.Errorf("is computed and cannot be given")
 	}
 	bad := func(err error) error { return fmt.Errorf("is not a %s: %w", k.name(), err) }

@@ -17,7 +17,7 @@ func reputationFacts(f *facts, s *subject) {
 		f.int("virustotal.malicious", worst.Malicious)
 		f.int("virustotal.suspicious", worst.Suspicious)
 		f.int("virustotal.engines", worst.Engines)
-		f.text("virustotal.label", worst.Label)
+		f.text("virustotal.label", threatLabel(worst.Label))
 		f.text("virustotal.path", fileName(worst))
 	}
 	if r := s.binaryReputation(); r != nil {
@@ -27,6 +27,14 @@ func reputationFacts(f *facts, s *subject) {
 		f.text("virustotal.indicator", indicator.Artifact.Value)
 		f.int("virustotal.indicator_engines", indicator.Malicious)
 	}
+}
+
+// threatLabel keeps of a label what labels are made of, so that none reads as
+// words of the evidence or as a link.
+func threatLabel(label string) string {
+	return cut(strings.Join(strings.FieldsFunc(strings.ReplaceAll(label, "://", " "), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._/:-", r)
+	}), "_"), 64)
 }
 
 // fileName is how evidence names a file: its path, else its hash.

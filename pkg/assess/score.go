@@ -66,6 +66,7 @@ func (p *Policy) alone(f *facts, own *part) conclusion {
 		f.list("unanswered", append(f.getList("unanswered"), "policy"))
 	}
 	f.int("explained_points", own.explained)
+	f.bool("decisive", own.decisive)
 	return concluded(own, &part{}, p.judge(f, own.score()))
 }
 

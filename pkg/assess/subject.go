@@ -2,6 +2,7 @@ package assess
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,11 +32,13 @@ type subject struct {
 	tree        finding.Tree
 	reading     command.Reading
 	fromConfig  bool // the reading is of the configured command
-	exposure    Exposure
-	risks       []string
-	signals     []evidence.Signal
-	entry       *evidence.LogEntry // the request that may have caused the event
-	deploy      deploy
+	// hitBy is the process that each behaviour was read from.
+	hitBy    map[command.Behavior]*finding.Process
+	exposure Exposure
+	risks    []string
+	signals  []evidence.Signal
+	entry    *evidence.LogEntry // the request that may have caused the event
+	deploy   deploy
 }
 
 // newSubject derives what follows from the input. The input is not changed.
@@ -87,6 +90,10 @@ func (s *subject) read() (r command.Reading, fromConfig bool) {
 		return without(command.Benign, command.Read(configuredCommand(s.main), false)), true
 	}
 	r = readProcess(child)
+	s.hitBy = make(map[command.Behavior]*finding.Process, len(r.Hits))
+	for _, h := range r.Hits {
+		s.hitBy[h.Behavior] = child
+	}
 	others := 0
 	for i := range s.f.Processes {
 		p := &s.f.Processes[i]
@@ -96,6 +103,11 @@ func (s *subject) read() (r command.Reading, fromConfig bool) {
 		others++
 		if o := without(command.Neutral, readProcess(p)); len(o.Hits) > 0 {
 			o.Truncated, o.Unparsed = false, false
+			for _, h := range o.Hits {
+				if i := slices.IndexFunc(r.Hits, func(k command.Hit) bool { return k.Behavior == h.Behavior }); i < 0 || r.Hits[i].Class < h.Class {
+					s.hitBy[h.Behavior] = p
+				}
+			}
 			r = r.Merge(o)
 		}
 	}
@@ -107,6 +119,9 @@ func readProcess(p *finding.Process) command.Reading {
 	r := command.Read(p.Args, p.ArgsTruncated)
 	if p.Script != nil && p.Script.Contents != "" {
 		r = r.Merge(command.ReadScript(p.Script.Contents))
+	}
+	for i := range r.Hits { // commands that end in ";" are joined by another one
+		r.Hits[i].Text = strings.ReplaceAll(r.Hits[i].Text, "; ; ", "; ")
 	}
 	return r
 }
@@ -162,59 +177,60 @@ func processPath(p *finding.Process) string {
 	return ""
 }
 
-// deploy is the last deploy or job run before the event.
+// deploy is the last deploy before the event.
 type deploy struct {
 	known   bool
-	at      time.Time
 	minutes int
 	by      string
 	// newcomer: by is neither the creator nor who made the previous revision,
 	// or it is the workload's own identity.
 	newcomer bool
-	revision string
 }
 
-// lastDeploy finds the deploy in the audit log and in the revision's own
-// times, whichever is later.
+// lastDeploy says when and by whom the workload was last deployed.
 func (s *subject) lastDeploy() deploy {
-	event := s.f.EventTime
-	if event.IsZero() {
+	d, ok := evidence.DeployOf(s.ev.Logs, s.cfg, s.f.Workload.Kind, s.f.EventTime)
+	if !ok {
 		return deploy{}
 	}
-	var d deploy
-	if e, ok := evidence.LastDeploy(s.ev.Logs); ok && !e.Time.After(event) {
-		d = deploy{known: true, at: e.Time}
-		if e.Audit != nil {
-			d.by, d.revision = e.Audit.Principal, e.Audit.Revision
-		}
-	}
-	rev := s.cfg.RevisionCreateTime
-	if s.cfg.RevisionSource != "template" && !rev.IsZero() && !rev.After(event) && rev.After(d.at) {
-		by := s.cfg.RevisionCreator
-		if by == "" && rev.Sub(d.at) < 10*time.Minute {
-			by = d.by
-		}
-		d = deploy{known: true, at: rev, by: by, revision: s.cfg.Revision}
-	}
-	if !d.known {
-		return deploy{}
-	}
-	d.minutes = int(event.Sub(d.at) / time.Minute)
-	d.newcomer = s.isNewcomer(d.by)
-	return d
+	return deploy{known: true, minutes: int(s.f.EventTime.Sub(d.Time) / time.Minute), by: d.Principal, newcomer: s.isNewcomer(d.Principal)}
 }
 
-// isNewcomer compares a deployer with those who deployed before. Who runs a
-// job is no deployer.
+// isNewcomer compares a deployer with those who deployed before. A job has no
+// revisions, so that only its creator is known.
 func (s *subject) isNewcomer(by string) bool {
-	if by == "" || s.f.Workload.Kind == finding.Job {
+	if by == "" {
 		return false
 	}
 	if s.cfg.ServiceAccount != "" && strings.EqualFold(by, s.cfg.ServiceAccount) {
 		return true
 	}
+	if s.f.Workload.Kind == finding.Job {
+		return s.cfg.Creator != "" && !strings.EqualFold(by, s.cfg.Creator)
+	}
 	if s.cfg.Previous == nil || s.cfg.Previous.Creator == "" {
 		return false
 	}
 	return !strings.EqualFold(by, s.cfg.Previous.Creator) && !strings.EqualFold(by, s.cfg.Creator)
+}
+
+// isPerson reports whether a principal is somebody who can be asked.
+func isPerson(principal string) bool {
+	return strings.Contains(principal, "@") && !strings.HasSuffix(strings.ToLower(principal), "gserviceaccount.com")
+}
+
+// asker is who may know whether this was meant: who ran the job or deployed
+// within the hour before. Empty when that is nobody, or no person.
+func (s *subject) asker() string {
+	by := ""
+	if s.f.Workload.Kind == finding.Job {
+		by = s.cfg.RevisionCreator
+	}
+	if by == "" && s.deploy.known && s.deploy.minutes <= 60 {
+		by = s.deploy.by
+	}
+	if !isPerson(by) {
+		return ""
+	}
+	return principal(by)
 }

@@ -13,6 +13,8 @@ import (
 const (
 	maxSummary     = 600
 	maxSummaryName = 40
+	// maxPrincipal is that of an e-mail address, of which a part names nobody.
+	maxPrincipal = 128
 )
 
 // summary says in a few sentences who did what where, why it matters, what else
@@ -21,11 +23,17 @@ const (
 func (s *subject) summary(a *Assessment) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%d/100): %s%s.", title(string(a.Verdict)), a.Score, s.what(), s.where())
+	if s.cfg.Gone {
+		b.WriteString(" The " + s.noun() + " no longer exists.")
+	}
 	if why := s.why(a); why != "" {
 		b.WriteString(" " + why + ".")
 	}
 	if open := s.openPoints(); open != "" {
 		b.WriteString(" Not checked: " + open + ".")
+	}
+	if s.logsInvisible() {
+		b.WriteString(" No logs visible.")
 	}
 	next := " Next: " + nextWords(a.NextAction, s) + "."
 	if a.Story != "" {
@@ -47,33 +55,52 @@ func title(v string) string {
 	return strings.ToUpper(v[:1]) + v[1:]
 }
 
-// what says who did what, in the words of the strongest behaviour.
+// what says who did what, in the words of the strongest behaviour, which is
+// said of the process that showed it.
 func (s *subject) what() string {
-	child, parent := plain(processName(s.tree.Child)), plain(processName(s.tree.Parent))
-	var who string
+	child, parent := plain(displayName(s.tree.Child)), plain(displayName(s.tree.Parent))
+	words, by := s.strongest()
 	switch {
-	case child != "" && parent != "":
-		who = parent + " started " + child
-	case child != "":
-		who = child + " ran"
-	case s.controlPlane() && s.f.Access.Principal != "":
-		who = plain(s.f.Access.Principal) + " called " + plain(lastSegment(s.f.Access.MethodName))
-	default:
-		who = plainCategory(s.f.Category)
+	case child == "" && s.controlPlane() && s.f.Access.Principal != "":
+		who := principal(s.f.Access.Principal) + " called " + plain(lastSegment(s.f.Access.MethodName))
+		if words != "" {
+			who += "; the configured command " + words
+		}
+		return who
+	case child == "":
+		if words != "" {
+			return plainCategory(s.f.Category) + "; the configured command " + words
+		}
+		return plainCategory(s.f.Category)
 	}
+	who := child + " ran"
+	if parent != "" {
+		who = parent + " started " + child
+	}
+	switch {
+	case words == "":
+		return who
+	case by == s.tree.Child && parent == "":
+		return child + " " + words
+	case by == s.tree.Child:
+		return who + ", which " + words
+	case by == s.tree.Parent:
+		return parent + ", which " + words + ", started " + child
+	}
+	return who + "; " + plain(displayName(by)) + " " + words
+}
+
+// strongest is the strongest behaviour in words, and the process it was read from.
+func (s *subject) strongest() (words string, by *finding.Process) {
 	for _, h := range s.reading.Hits {
 		if h.Behavior == command.ShellWrapper {
 			continue
 		}
-		if words := strings.TrimSuffix(h.Behavior.Sentence(), "."); words != "" {
-			subject := ", which "
-			if s.fromConfig {
-				subject = "; the configured command "
-			}
-			return who + subject + lowerFirst(words)
+		if words = strings.TrimSuffix(h.Behavior.Sentence(), "."); words != "" {
+			return lowerFirst(words), s.hitBy[h.Behavior]
 		}
 	}
-	return who
+	return "", nil
 }
 
 // graveCategory is the weight from which a category is a reason in itself.
@@ -137,11 +164,28 @@ func (s *subject) why(a *Assessment) string {
 	return "Why: " + strings.Join(words, ", ")
 }
 
+// noun is the kind of workload in words.
+func (s *subject) noun() string {
+	if s.f.Workload.Kind == "" {
+		return "workload"
+	}
+	return strings.ReplaceAll(string(s.f.Workload.Kind), "_", " ")
+}
+
+// logsInvisible reports whether the logs answered with nothing at all, which
+// says nothing about what happened.
+func (s *subject) logsInvisible() bool {
+	return answered(s.ev.LogsState.State) && !s.ev.Logs.Visible
+}
+
 // openPoints names the sources that gave no whole answer.
 func (s *subject) openPoints() string {
 	names := map[string]string{"findings": "related findings", "config": "configuration", "virustotal": "VirusTotal"}
 	var out []string
 	for _, u := range s.unanswered() {
+		if u == sourceLogs && s.logsInvisible() {
+			continue // they did answer
+		}
 		if n, ok := names[u]; ok {
 			u = n
 		}
@@ -154,13 +198,16 @@ func (s *subject) openPoints() string {
 func nextWords(a Action, s *subject) string {
 	switch a {
 	case ContainNow:
+		if s.cfg.Gone {
+			return "save the logs, then find out how far it spread; nothing is left to stop"
+		}
 		if s.f.Workload.Kind == finding.Job {
 			return "save the evidence, then cancel the execution"
 		}
 		return "save the evidence, then contain the workload"
 	case VerifyWithOwner:
-		if s.deploy.by != "" && s.deploy.minutes <= 60 {
-			return "ask " + plain(s.deploy.by) + " whether this was meant"
+		if by := s.asker(); by != "" {
+			return "ask " + by + " whether this was meant"
 		}
 		return "ask the owner whether this was meant"
 	case CloseAsExpected:
@@ -174,6 +221,9 @@ func nextWords(a Action, s *subject) string {
 
 // plain makes a name that is safe to show: printable and short.
 func plain(name string) string { return cut(printable(name), maxSummaryName) }
+
+// principal makes an e-mail address that is safe to show.
+func principal(name string) string { return cut(printable(name), maxPrincipal) }
 
 // printable replaces what does not print, and quotes and brackets that could
 // be taken for the sentence's own or for markup.

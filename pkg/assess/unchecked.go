@@ -175,7 +175,11 @@ func (s *subject) uncheckedConfig(add func(string, ...any)) {
 	case cfg.RevisionGone:
 		add("config: the finding's revision or execution no longer exists; %s was reviewed in its place", orNothing(cfg.Revision))
 	case cfg.RevisionSource == "traffic" || cfg.RevisionSource == "latest":
-		add("config: the finding names no revision; %s was reviewed, which is a guess", orNothing(cfg.Revision))
+		what := "revision"
+		if s.f.Workload.Kind == finding.Job {
+			what = "execution"
+		}
+		add("config: the finding names no %s; %s was reviewed, which is a guess", what, orNothing(cfg.Revision))
 	case cfg.RevisionSource == "template":
 		add("config: no revision of that time was found; the current template was reviewed")
 	}
@@ -220,7 +224,7 @@ func (s *subject) uncheckedProcesses(add func(string, ...any)) {
 		}
 	}
 	if child != nil && isOrdinary(child.Binary) && answered(s.ev.VTState.State) {
-		add("VirusTotal: has no answer for what %s was told to do, its file is an ordinary one", processName(child))
+		add("VirusTotal: has no answer for what %s was told to do, its file is an ordinary one", plain(displayName(child)))
 	}
 	if s.f.Truncated > 0 {
 		add("finding: %d values were cut or left out because of their size", s.f.Truncated)

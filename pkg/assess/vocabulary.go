@@ -204,6 +204,11 @@ func (f *facts) getInt(name string) int {
 	return int(n)
 }
 
+func (f *facts) getBool(name string) bool {
+	b, _ := f.get(name).(types.Bool)
+	return bool(b)
+}
+
 func (f *facts) getList(name string) []string {
 	l, ok := f.get(name).(traits.Lister)
 	if !ok {

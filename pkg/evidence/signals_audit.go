@@ -1,8 +1,11 @@
 package evidence
 
 import (
+	"cmp"
 	"strings"
 	"time"
+
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
 )
 
 // rollout is how long after a deploy call its revision may become ready or fail.
@@ -77,18 +80,15 @@ func deployEntries(l Logs) []int {
 	return ready
 }
 
-// LastDeploy returns the newest deploy or job run before the event that took
-// effect, with its principal, and with the revision it made where a following
+// LastDeploy returns the newest deploy before the event that took effect, with its principal, and with the revision it made where a following
 // system event tells it. A deploy whose revision never became ready is passed
-// over. Where only system events are visible the answer has no principal.
+// over. Where only system events are visible the answer has no principal. The
+// run of a job is no deploy.
 func LastDeploy(l Logs) (LogEntry, bool) {
 	for i := len(l.Entries) - 1; i >= 0; i-- {
 		e := l.Entries[i]
 		if !l.Event.IsZero() && e.Time.After(l.Event) {
 			continue
-		}
-		if runsJob(&e) {
-			return e, true
 		}
 		if !deploys(&e) {
 			continue
@@ -104,6 +104,57 @@ func LastDeploy(l Logs) (LogEntry, bool) {
 	}
 	return lastReady(l)
 }
+
+// sameDeploy is how far apart an audit entry and the revision it made may be.
+const sameDeploy = 10 * time.Minute
+
+// Deploy is a change of what runs.
+type Deploy struct {
+	Time time.Time
+	// Principal is who deployed, or empty.
+	Principal string
+	// Revision is the short name of the revision it made, or empty.
+	Revision string
+	// FromLogs is true when the audit log shows it, false when only the
+	// revision's own times do.
+	FromLogs bool
+}
+
+// DeployOf returns the last deploy before the event, of the audit log or of the
+// reviewed revision's creation, whichever is later. Both are one deploy when
+// they are within ten minutes and do not name different people or revisions;
+// each then adds what the other lacks. The execution of a job is no deploy, so
+// a job has only those of the log. cfg may be nil. Without the event's time
+// there is no answer.
+func DeployOf(l Logs, cfg *Config, kind finding.Kind, event time.Time) (Deploy, bool) {
+	if event.IsZero() {
+		return Deploy{}, false
+	}
+	var d Deploy
+	if e, ok := LastDeploy(l); ok && !e.Time.After(event) {
+		d = Deploy{Time: e.Time, Revision: e.Revision, FromLogs: true}
+		if e.Audit != nil {
+			d.Principal = e.Audit.Principal
+			if e.Audit.Revision != "" {
+				d.Revision = e.Audit.Revision
+			}
+		}
+	}
+	if cfg == nil || kind == finding.Job || cfg.RevisionSource == "template" || cfg.RevisionCreateTime.IsZero() || cfg.RevisionCreateTime.After(event) {
+		return d, d.FromLogs
+	}
+	made := Deploy{Time: cfg.RevisionCreateTime, Principal: cfg.RevisionCreator, Revision: cfg.Revision}
+	switch {
+	case d.FromLogs && distance(d.Time, made.Time) <= sameDeploy && agree(d.Principal, made.Principal) && agree(d.Revision, made.Revision):
+		d.Principal, d.Revision = cmp.Or(d.Principal, made.Principal), cmp.Or(d.Revision, made.Revision)
+	case made.Time.After(d.Time):
+		d = made
+	}
+	return d, true
+}
+
+// agree reports whether two names are the same as far as both are known.
+func agree(a, b string) bool { return a == "" || b == "" || strings.EqualFold(a, b) }
 
 // lastReady returns the newest system event before the event that says that a
 // revision became ready, if no deploy call is visible.

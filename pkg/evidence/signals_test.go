@@ -370,7 +370,7 @@ func TestLastDeploy(t *testing.T) {
 			time: 3 * time.Hour, principal: "dev@example.com", revision: "shop-1", ok: true},
 		{name: "after the event", entries: []LogEntry{call(-time.Minute)}},
 		{name: "refused", entries: []LogEntry{failed(call(time.Hour))}},
-		{name: "job run", entries: []LogEntry{audit(time.Minute, "google.cloud.run.v2.Jobs.RunJob")}, time: time.Minute, principal: "dev@example.com", ok: true},
+		{name: "job run is no deploy", entries: []LogEntry{audit(time.Minute, "google.cloud.run.v2.Jobs.RunJob")}},
 		{name: "only system events", entries: []LogEntry{ready(time.Hour, "shop-2", true)}, time: time.Hour, revision: "shop-2", ok: true},
 		{name: "another deploy's revision", entries: []LogEntry{call(2 * time.Hour), ready(time.Hour, "shop-9", true)},
 			time: 2 * time.Hour, principal: "dev@example.com", ok: true},
@@ -388,6 +388,53 @@ func TestLastDeploy(t *testing.T) {
 				t.Errorf("LastDeploy = %v by %q revision %q", got.Time, got.Audit.Principal, got.Audit.Revision)
 			}
 		})
+	}
+}
+
+func TestDeployOf(t *testing.T) {
+	t.Parallel()
+	call := func(before time.Duration, by, revision string) LogEntry {
+		e := audit(before, "google.cloud.run.v1.Services.ReplaceService")
+		e.Audit.Principal, e.Audit.Revision = by, revision
+		return e
+	}
+	rev := func(before time.Duration, by string) *Config {
+		return &Config{Revision: "shop-3", RevisionSource: "traffic", RevisionCreator: by, RevisionCreateTime: event.Add(-before)}
+	}
+	template := rev(time.Hour, "bob@example.com")
+	template.RevisionSource = "template"
+	deploy := func(before time.Duration, by, revision, source string) Deploy {
+		return Deploy{Time: event.Add(-before), Principal: by, Revision: revision, FromLogs: source == "logs"}
+	}
+	const carol, bob = "carol@example.com", "bob@example.com"
+	for _, tc := range []struct {
+		name    string
+		kind    finding.Kind
+		entries []LogEntry
+		cfg     *Config
+		want    Deploy
+	}{
+		{name: "nothing"},
+		{name: "the later revision of another", entries: []LogEntry{call(20*time.Hour, carol, "")}, cfg: rev(3*time.Hour, bob), want: deploy(3*time.Hour, bob, "shop-3", "config")},
+		{name: "the later call", entries: []LogEntry{call(time.Hour, carol, "")}, cfg: rev(3*time.Hour, bob), want: deploy(time.Hour, carol, "", "logs")},
+		{name: "the call that made the revision", entries: []LogEntry{call(time.Hour, carol, "")}, cfg: rev(59*time.Minute, carol), want: deploy(time.Hour, carol, "shop-3", "logs")},
+		{name: "the revision has no creator", entries: []LogEntry{call(time.Hour, carol, "")}, cfg: rev(59*time.Minute, ""), want: deploy(time.Hour, carol, "shop-3", "logs")},
+		{name: "the entry has no principal", entries: []LogEntry{call(time.Hour, "", "")}, cfg: rev(time.Hour, bob), want: deploy(time.Hour, bob, "shop-3", "logs")},
+		{name: "two people within minutes", entries: []LogEntry{call(time.Hour, carol, "")}, cfg: rev(58*time.Minute, bob), want: deploy(58*time.Minute, bob, "shop-3", "config")},
+		{name: "the entry names another revision", entries: []LogEntry{call(time.Hour, bob, "shop-4")}, cfg: rev(time.Hour+time.Minute, bob), want: deploy(time.Hour, bob, "shop-4", "logs")},
+		{name: "more than ten minutes apart", entries: []LogEntry{call(time.Hour, bob, "")}, cfg: rev(time.Hour+11*time.Minute, bob), want: deploy(time.Hour, bob, "", "logs")},
+		{name: "a template has no deploy time", cfg: template},
+		{name: "a revision after the event", cfg: rev(-time.Minute, bob)},
+		{name: "an execution is no deploy", kind: finding.Job, entries: []LogEntry{audit(time.Minute, "google.cloud.run.v2.Jobs.RunJob")}, cfg: rev(time.Minute, bob)},
+		{name: "a job is deployed", kind: finding.Job, entries: []LogEntry{audit(time.Hour, "google.cloud.run.v2.Jobs.UpdateJob")}, cfg: rev(time.Minute, bob), want: deploy(time.Hour, "dev@example.com", "", "logs")},
+	} {
+		got, ok := DeployOf(Logs{Event: event, Entries: tc.entries}, tc.cfg, tc.kind, event)
+		if diff := cmp.Diff(tc.want, got); diff != "" || ok != !tc.want.Time.IsZero() {
+			t.Errorf("%s: %v (-want +got):\n%s", tc.name, ok, diff)
+		}
+	}
+	if _, ok := DeployOf(Logs{}, rev(time.Hour, bob), "", time.Time{}); ok {
+		t.Error("a deploy before an unknown time")
 	}
 }
 

@@ -131,6 +131,85 @@ func TestVerdictOfReputations(t *testing.T) {
 	}
 }
 
+// TestLabel holds that a label of others brings neither notation nor a link.
+func TestLabel(t *testing.T) {
+	t.Parallel()
+	for label, want := range map[string]string{
+		"trojan.mirai/gafgyt":              "malicious 9/60 trojan.mirai/gafgyt",
+		"worm:win32/x-1_a":                 "malicious 9/60 worm:win32/x-1_a",
+		"a, 1 of 2 (not checked)":          "malicious 9/60 a_1_of_2_not_checked",
+		"see https://evil.example/x?y=<b>": "malicious 9/60 see_https_evil.example/x_y_b",
+		"x:///y":                           "malicious 9/60 x_y",
+		" ,() ":                            "malicious 9/60",
+		"":                                 "malicious 9/60",
+		strings.Repeat("long", 100):        "malicious 9/60 " + strings.Repeat("long", 16),
+	} {
+		got := Render(&record.Record{Reputations: []record.Reputation{{Verdict: "malicious", Malicious: 9, Engines: 60, Label: label}}}, "").Values["vt"]
+		if got != want {
+			t.Errorf("label %q: vt = %q, want %q", label, got, want)
+		}
+	}
+}
+
+// TestPlanContainsFirst holds that who is told to contain reads how in the
+// mark, after the evidence, with every command whole.
+func TestPlanContainsFirst(t *testing.T) {
+	t.Parallel()
+	step := func(phase, id string, size int) record.Step {
+		s := record.Step{ID: id, Phase: phase, Title: "Do " + id}
+		if size > 0 {
+			s.Command = "gcloud " + id + " " + strings.Repeat("x", size) + " --end"
+		}
+		return s
+	}
+	plan := func(size int) []record.Step {
+		return []record.Step{
+			step("evidence", "save_config", size), step("evidence", "save_revision", size), step("evidence", "save_iam_policy", size),
+			step("evidence", "save_logs", size), step("evidence", "keep_image", size),
+			step("scope", "contact_owner", 0), step("scope", "other_findings", size), step("scope", "identity_activity", size),
+			step("contain", "traffic_back", size), step("contain", "limit_ingress", size), step("eradicate", "rebuild", 0),
+		}
+	}
+	order := func(mark string) (ids []string) {
+		for line := range strings.SplitSeq(mark, between) {
+			_, id, _ := strings.Cut(line, "Do ")
+			id, command, has := strings.Cut(id, ":")
+			ids = append(ids, id)
+			if has && !strings.HasSuffix(command, " --end") {
+				t.Errorf("the command of %s is cut: %q", id, command)
+			}
+		}
+		return ids
+	}
+	for _, tc := range []struct {
+		name, action string
+		size         int
+		want         []string
+	}{
+		{"contain", "contain_now", 100, []string{"save_config", "save_revision", "save_logs", "traffic_back", "limit_ingress", "contact_owner", "other_findings", "identity_activity", "rebuild"}},
+		{"contain, long", "contain_now", 400, []string{"save_config", "save_revision", "save_logs", "traffic_back"}},
+		{"contain, longer", "contain_now", 800, []string{"save_config", "save_revision", "save_logs", "traffic_back"}},
+		{"contain, too long", "contain_now", 5000, []string{"save_config", "save_revision", "save_logs", "traffic_back", "limit_ingress", "contact_owner", "other_findings", "identity_activity", "rebuild"}},
+		{"investigate", "investigate", 300, []string{"save_config", "save_revision", "save_iam_policy", "save_logs", "keep_image", "contact_owner"}},
+	} {
+		rec := &record.Record{Assessment: record.Assessment{NextAction: tc.action}, Plan: plan(tc.size)}
+		mark := Render(rec, "").Values["plan"]
+		if n := utf8.RuneCountInString(mark); n > maxLong {
+			t.Errorf("%s: %d characters", tc.name, n)
+		}
+		if diff := cmp.Diff(tc.want, order(mark)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s\n%s", tc.name, diff, mark)
+		}
+		if !strings.HasPrefix(mark, "1. ") {
+			t.Errorf("%s: %q", tc.name, mark)
+		}
+	}
+	only := Render(&record.Record{Assessment: record.Assessment{NextAction: "contain_now"}, Plan: []record.Step{step("evidence", "keep_image", 10), step("scope", "contact_owner", 0)}}, "").Values["plan"]
+	if diff := cmp.Diff([]string{"keep_image", "contact_owner"}, order(only)); diff != "" {
+		t.Errorf("nothing to contain (-want +got):\n%s", diff)
+	}
+}
+
 func TestReadBack(t *testing.T) {
 	t.Parallel()
 	set := Render(full(), "enrich_")

@@ -21,6 +21,7 @@ const (
 	maxList       = 1000
 	maxShort      = 512
 	maxIndicators = 20
+	maxLabel      = 64
 	// between stands between lines in a mark of several lines.
 	between = " ⏎ "
 )
@@ -87,20 +88,7 @@ func conclusion(r *record.Record, put putter) {
 		}
 	}
 	put("reasons", list(words, ",", maxReasons), maxReasons)
-	put("plan", list(steps(r.Plan), between, maxLong), maxLong)
-}
-
-// steps are the steps of the plan, numbered, each on one line.
-func steps(plan []record.Step) []string {
-	var out []string
-	for i, s := range plan {
-		line := fmt.Sprintf("%d. %s", i+1, s.Title)
-		if s.Command != "" {
-			line += ": " + strings.ReplaceAll(s.Command, "\\\n", " ")
-		}
-		out = append(out, redact.Clean(line, maxLong))
-	}
-	return out
+	put("plan", plan(r), maxLong)
 }
 
 func process(r *record.Record, put putter) {
@@ -194,13 +182,26 @@ func verdict(r *record.Reputation, unanswered, total int) string {
 	default:
 		s += fmt.Sprintf(" %d/%d", r.Malicious, r.Engines)
 	}
-	if r.Label != "" && s != "not_found" {
-		s += " " + r.Label
+	if l := label(r.Label); l != "" && s != "not_found" {
+		s += " " + l
 	}
 	if unanswered > 0 && (r.Verdict == "clean" || r.Verdict == "not_found") {
 		s += fmt.Sprintf(", %d of %d not checked", unanswered, total)
 	}
 	return s
+}
+
+// label is a threat label in letters, digits and ._/:- of at most 64
+// characters; anything else, and what would make it a link, becomes "_".
+func label(s string) string {
+	fields := strings.FieldsFunc(strings.ReplaceAll(s, "://", " "), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._/:-", r)
+	})
+	s = strings.Join(fields, "_")
+	for strings.Contains(s, "_/") {
+		s = strings.ReplaceAll(s, "_/", "_")
+	}
+	return s[:min(len(s), maxLabel)]
 }
 
 // related are the marks of an incident; a finding that stands alone has none.

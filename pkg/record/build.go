@@ -108,6 +108,17 @@ func (b *builder) texts(list []string, most, limit int) []string {
 	return out
 }
 
+// once is texts without repetition: two may be the same without their secrets.
+func (b *builder) once(list []string, most, limit int) []string {
+	var out []string
+	for _, s := range b.texts(list, len(list), limit) {
+		if len(out) < most && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 func (b *builder) finding() Finding {
 	f := b.f
 	out := Finding{
@@ -336,7 +347,7 @@ func (b *builder) assessment() Assessment {
 	out := Assessment{
 		Verdict: string(a.Verdict), Score: a.Score, OwnScore: a.OwnScore, Priority: clean(a.Priority, 8),
 		NextAction: string(a.NextAction), Summary: b.text(a.Summary, maxText), Exposure: string(a.Exposure),
-		ConfigRisks: b.texts(a.ConfigRisks, maxList, 64), Unchecked: b.texts(a.Unchecked, maxUnchecked, maxText),
+		ConfigRisks: b.texts(a.ConfigRisks, maxList, 64), Unchecked: b.once(a.Unchecked, maxUnchecked, maxText),
 		Policy: b.text(a.PolicyID, maxName),
 	}
 	if out.Verdict == "" {

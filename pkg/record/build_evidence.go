@@ -188,27 +188,18 @@ func (b *builder) line(e *evidence.LogEntry) string {
 	return clean(e.Time.UTC().Format("15:04:05.000Z")+" "+said, maxExcerptText)
 }
 
-// lastDeploy is the last deploy before the event: from the audit log, else the
-// creation of the reviewed revision.
+// lastDeploy is the last deploy before the event, the one that the assessment
+// counts.
 func (b *builder) lastDeploy() *Deploy {
-	if e, ok := evidence.LastDeploy(b.ev.Logs); ok {
-		d := &Deploy{Time: e.Time.UTC(), Revision: b.text(e.Revision, maxName), Source: SourceLogs}
-		if e.Audit != nil {
-			d.Principal = b.text(e.Audit.Principal, maxName)
-			if e.Audit.Revision != "" {
-				d.Revision = b.text(e.Audit.Revision, maxName)
-			}
-		}
-		return d
-	}
-	cfg := b.ev.Config
-	if cfg == nil || cfg.RevisionCreateTime.IsZero() || cfg.RevisionCreateTime.After(b.f.EventTime) {
+	d, ok := evidence.DeployOf(b.ev.Logs, b.ev.Config, b.f.Workload.Kind, b.f.EventTime)
+	if !ok {
 		return nil
 	}
-	return &Deploy{
-		Time: cfg.RevisionCreateTime.UTC(), Principal: b.text(cfg.RevisionCreator, maxName),
-		Revision: b.text(cfg.Revision, maxName), Source: SourceConfig,
+	out := &Deploy{Time: d.Time.UTC(), Principal: b.text(d.Principal, maxName), Revision: b.text(d.Revision, maxName), Source: SourceConfig}
+	if d.FromLogs {
+		out.Source = SourceLogs
 	}
+	return out
 }
 
 func (b *builder) config() *Config {

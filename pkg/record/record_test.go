@@ -209,6 +209,40 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestLastDeploy holds that the record names the deploy that the assessment
+// counts: the later one, and no execution.
+func TestLastDeploy(t *testing.T) {
+	t.Parallel()
+	in := fullInput()
+	in.Evidence.Logs.Entries = []evidence.LogEntry{{
+		Kind: evidence.LogAudit, Time: event.Add(-20 * time.Hour),
+		Audit: &evidence.Audit{Method: "google.cloud.run.v2.Services.UpdateService", Principal: "carol@example.com"},
+	}}
+	in.Evidence.Config.RevisionCreator, in.Evidence.Config.RevisionCreateTime = "bob@example.com", event.Add(-3*time.Hour)
+	want := &Deploy{Time: event.Add(-3 * time.Hour), Principal: "bob@example.com", Revision: "checkout-00042-abc", Source: SourceConfig}
+	if diff := cmp.Diff(want, New(in, newRedactor(t)).LastDeploy); diff != "" {
+		t.Errorf("last deploy (-want +got):\n%s", diff)
+	}
+	f := *in.Finding
+	f.Workload.Kind = finding.Job
+	in.Finding = &f
+	in.Evidence.Logs.Entries[0].Audit.Method = "google.cloud.run.v2.Jobs.RunJob"
+	if got := New(in, newRedactor(t)).LastDeploy; got != nil {
+		t.Errorf("an execution is a deploy: %+v", got)
+	}
+}
+
+// TestUncheckedOnce holds that nothing is said twice, also where two texts are
+// the same only once secrets are taken out.
+func TestUncheckedOnce(t *testing.T) {
+	t.Parallel()
+	in := fullInput()
+	in.Assessment.Unchecked = []string{"logs: password=" + canary, "logs: password=" + canary + "2", "config: x"}
+	if got := New(in, newRedactor(t)).Assessment.Unchecked; len(got) != 2 {
+		t.Errorf("Unchecked = %q", got)
+	}
+}
+
 func TestImage(t *testing.T) {
 	t.Parallel()
 	conf := &evidence.ContainerConfig{Image: "r.example:5000/a/b:v1", Digest: digest}

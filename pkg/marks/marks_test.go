@@ -200,6 +200,9 @@ func TestPlanContainsFirst(t *testing.T) {
 		if diff := cmp.Diff(tc.want, order(mark)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s\n%s", tc.name, diff, mark)
 		}
+		if tc.action == "contain_now" && tc.size < maxLong/2 && !strings.Contains(mark, "gcloud traffic_back ") {
+			t.Errorf("%s: no command to contain: %s", tc.name, mark)
+		}
 		if !strings.HasPrefix(mark, "1. ") {
 			t.Errorf("%s: %q", tc.name, mark)
 		}

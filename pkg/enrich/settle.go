@@ -122,24 +122,28 @@ func seedOf(t followup.Task) (*finding.Finding, bool) {
 }
 
 // list reads the findings around a task's, as they are now.
-func (p *Pipeline) list(ctx context.Context, seed *finding.Finding) ([]finding.Finding, error) {
+func (p *Pipeline) list(ctx context.Context, seed *finding.Finding) (given, error) {
 	if p.Collector.Findings == nil {
-		return nil, nil
+		return given{}, nil
 	}
 	listed, err := p.Collector.Findings.ListRelated(ctx, p.query(seed).Related)
 	if err != nil && !errors.Is(err, evidence.ErrPartial) {
-		return nil, fmt.Errorf("list the incident of %s: %w", seed.CanonicalName, err)
+		return given{}, fmt.Errorf("list the incident of %s: %w", seed.CanonicalName, err)
 	}
-	return slices.Clone(listed), nil
+	return given{findings: slices.Clone(listed), cut: err}, nil
 }
 
 // given is a FindingLister that has its answer already: one list serves all
 // members of an incident.
-type given []finding.Finding
+// A list that was cut says so to each of them.
+type given struct {
+	findings []finding.Finding
+	cut      error
+}
 
 // ListRelated implements evidence.FindingLister.
 func (g given) ListRelated(context.Context, evidence.RelatedQuery) ([]finding.Finding, error) {
-	return g, nil
+	return g.findings, g.cut
 }
 
 // Settle makes the marks of all findings of one container say what is known of
@@ -155,7 +159,7 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	if err != nil {
 		return err
 	}
-	if p.busy(listed) && t.Attempt < maxSettles && p.FollowUps != nil {
+	if p.busy(listed.findings) && t.Attempt < maxSettles && p.FollowUps != nil {
 		err := p.later(ctx, seed, followup.Settle, t.Attempt+1, p.Now().Add(p.Settings.SettleDelay<<(t.Attempt+1)))
 		// A queue that is closing takes nothing: then now is the time.
 		if (t.Attempt < patience || err != nil) && !errors.Is(err, followup.ErrClosed) {
@@ -179,8 +183,9 @@ func (p *Pipeline) SettleAround(ctx context.Context, f *finding.Finding) error {
 
 // settleRound refreshes the members that have no marks of their present event,
 // on which the others' depend; or those whose marks are out of date.
-func (p *Pipeline) settleRound(ctx context.Context, listed []finding.Finding, missing bool) (wrote bool, _ error) {
+func (p *Pipeline) settleRound(ctx context.Context, list given, missing bool) (wrote bool, _ error) {
 	var errs []error
+	listed := list.findings
 	for i := range listed {
 		f := &listed[i]
 		if f.State == finding.Inactive || f.Deleted || f.Muted() || f.EventTime.IsZero() || missing != p.missing(f) {
@@ -189,7 +194,7 @@ func (p *Pipeline) settleRound(ctx context.Context, listed []finding.Finding, mi
 		if !missing && !p.stale(f, incident.Group(f, listed, p.Settings.Window, p.Settings.MaxSpan)) {
 			continue
 		}
-		changed, err := p.refresh(ctx, f, listed, 0)
+		changed, err := p.refresh(ctx, f, list, 0)
 		if changed != nil {
 			f.Marks, wrote = changed, true
 		}
@@ -256,11 +261,11 @@ func (p *Pipeline) joint(inc incident.Incident) assess.Joint {
 // returns the finding's marks as they are then, nil when nothing was written.
 // Evidence that was there when the marks were written and cannot be had now
 // must not lower them: then only what the incident says is brought up to date.
-func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, listed []finding.Finding, completes int) (map[string]string, error) {
+func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, completes int) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Settings.Timeout)
 	defer cancel()
 	c := *p.Collector
-	c.Findings = given(listed)
+	c.Findings = list
 	v := p.look(ctx, f, &c)
 	if p.assess(v); p.lowers(v) && p.reread(ctx, v) {
 		if d := v.again(); d != Go {
@@ -328,7 +333,7 @@ func (p *Pipeline) Complete(ctx context.Context, t followup.Task) error {
 	if err != nil {
 		return err
 	}
-	f := newest(seed, listed)
+	f := newest(seed, listed.findings)
 	if f == nil || !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
 		return nil
 	}

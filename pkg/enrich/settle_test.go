@@ -355,3 +355,27 @@ func TestSettleWhileShuttingDown(t *testing.T) {
 	}
 	checkAgreement(t, c, names(story)...)
 }
+
+// cutList is a lister that had more findings than it may read.
+type cutList struct{ *cluster }
+
+func (l cutList) ListRelated(ctx context.Context, q evidence.RelatedQuery) ([]finding.Finding, error) {
+	found, _ := l.cluster.ListRelated(ctx, q)
+	return found, evidence.ErrPartial
+}
+
+// TestSettleOnACutList: members settled on a list that was cut say so.
+func TestSettleOnACutList(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	story := attack()[:2]
+	c.add(story[0])
+	c.add(story[1])
+	c.instances[0].Collector.Findings = cutList{c}
+	if err := c.instances[0].SettleAround(t.Context(), story[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.marksAtRest()[story[0].CanonicalName]; got[prefix+"status"] != "partial" {
+		t.Errorf("status %q, sources %q; want findings=partial", got[prefix+"status"], got[prefix+"sources"])
+	}
+}

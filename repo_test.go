@@ -40,7 +40,7 @@ var may = map[string][]string{
 	"scc":          {"finding", "evidence", "marks", "quota", "upstream"},
 	"cloudlogging": {"finding", "evidence", "quota", "upstream"},
 	"cloudrun":     {"finding", "evidence", "upstream"},
-	"virustotal":   {"evidence", "quota"},
+	"virustotal":   {"evidence", "quota", "upstream"},
 	"publish":      {"evidence", "upstream"},
 	"followup":     {"evidence", "upstream"},
 	"emulator":     {"upstream"},

@@ -39,9 +39,16 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		}
 	}()
 	budget := func(name string, perMinute, perDay int) *quota.Budget {
-		b := quota.New(name, perMinute, perDay, nil)
+		b := quota.New(name, perMinute, perDay, u.now)
 		if metrics != nil {
 			metrics.Budget(name, b.Left)
+		}
+		return b
+	}
+	circuit := func(source string) *upstream.Circuit {
+		b := upstream.NewCircuit(upstream.CircuitOptions{Source: source, Now: u.now})
+		if metrics != nil {
+			metrics.Circuit(source, b.Open)
 		}
 		return b
 	}
@@ -49,6 +56,9 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		ClientOptions: upstream.ClientOptions(u.SCCEndpoint),
 		Reads:         budget("scc_reads", u.SCCReadsPerMinute.n, 0),
 		Writes:        budget("scc_writes", u.SCCWritesPerMinute.n, 0),
+		ReadCircuit:   circuit("findings"),
+		WriteCircuit:  circuit("marks"),
+		Now:           u.now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to Security Command Center: %w", err)
@@ -58,13 +68,17 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 	logs, err := cloudlogging.New(ctx, cloudlogging.Options{
 		ClientOptions: upstream.ClientOptions(u.LoggingEndpoint),
 		Budget:        budget("logging", u.LoggingReadsPerMin.n, 0),
+		Circuit:       circuit("logs"),
+		Now:           u.now,
 		Scopes:        u.LogScopes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to Cloud Logging: %w", err)
 	}
 	c.closers = append(c.closers, logs.Close)
-	workloads, err := cloudrun.New(ctx, cloudrun.Options{ClientOptions: upstream.ClientOptions(u.RunEndpoint)})
+	workloads, err := cloudrun.New(ctx, cloudrun.Options{
+		ClientOptions: upstream.ClientOptions(u.RunEndpoint), Circuit: circuit("config"), Now: u.now,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to Cloud Run: %w", err)
 	}
@@ -80,7 +94,8 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 	if u.VTAPIKey != "" {
 		collector.Reputation, err = virustotal.New(virustotal.Options{
 			APIKey: string(u.VTAPIKey), Endpoint: u.VTEndpoint,
-			Budget: budget("virustotal", u.VTRequestsPerMinute.n, u.VTRequestsPerDay.n),
+			Budget:  budget("virustotal", u.VTRequestsPerMinute.n, u.VTRequestsPerDay.n),
+			Circuit: circuit("virustotal"), Now: u.now,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("connect to VirusTotal: %w", err)
@@ -104,6 +119,10 @@ func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline,
 	if err != nil {
 		return nil, fmt.Errorf("redaction rules: %w", err)
 	}
+	now := u.now
+	if now == nil {
+		now = time.Now
+	}
 	return enrich.New(&enrich.Pipeline{
 		Settings: enrich.Settings{
 			Parent: u.SCCParent, MarkPrefix: u.MarkPrefix,
@@ -111,7 +130,7 @@ func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline,
 			LogBefore: u.LogWindowBefore.Duration, LogAfter: u.LogWindowAfter.Duration,
 			Timeout: u.EnrichTimeout.Duration, Version: readVersion().Version,
 		},
-		Collector: collector, Policy: u.policy, Redactor: redactor, Now: time.Now,
+		Collector: collector, Policy: u.policy, Redactor: redactor, Now: now,
 	})
 }
 

@@ -124,6 +124,9 @@ type upstreams struct {
 	VTEndpoint          string `name:"vt-endpoint" env:"VT_ENDPOINT" placeholder:"SCHEME://HOST:PORT" help:"VirusTotal; the client adds /api/v3."`
 	LogLevel            string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 
+	// now is the clock of budgets, circuits, caches and follow-ups; time.Now if nil.
+	now func() time.Time
+
 	// policy is the one POLICY_FILE names, or the embedded one; check loads it.
 	policy *assess.Policy
 }

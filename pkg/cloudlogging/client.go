@@ -55,6 +55,8 @@ type Options struct {
 	ClientOptions []option.ClientOption
 	// Budget is spent one per entries.list attempt; nil is no limit.
 	Budget *quota.Budget
+	// Circuit spares Cloud Logging while it is down; nil never does.
+	Circuit *upstream.Circuit
 	// Scopes are the resource names to read, at most 100, with {project} in
 	// place of the workload's project: "projects/{project}" or
 	// "projects/central/locations/global/buckets/B/views/V". The default is
@@ -68,6 +70,7 @@ type Options struct {
 type Client struct {
 	api     *logging.Client
 	budget  *quota.Budget
+	circuit *upstream.Circuit
 	scopes  []string
 	now     func() time.Time
 	cache   *otter.Cache[evidence.LogQuery, answer]
@@ -105,7 +108,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make log cache: %w", err)
 	}
-	c := &Client{budget: o.Budget, scopes: o.Scopes, now: o.Now, cache: cache}
+	c := &Client{budget: o.Budget, circuit: o.Circuit, scopes: o.Scopes, now: o.Now, cache: cache}
 	opts := append([]option.ClientOption{option.WithGRPCDialOption(grpc.WithChainUnaryInterceptor(c.spend))}, o.ClientOptions...)
 	if c.api, err = logging.NewClient(ctx, opts...); err != nil {
 		return nil, fmt.Errorf("connect to Cloud Logging: %w", err)

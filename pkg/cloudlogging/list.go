@@ -64,9 +64,14 @@ func (c *Client) spend(ctx context.Context, method string, req, reply any, conn 
 	return c.attempt(ctx, method, req, reply, conn, invoke, opts...)
 }
 
-// attempt spends one from the budget, and closes the budget when Google says
-// that its own is spent.
+// attempt makes one attempt, unless Cloud Logging is down.
 func (c *Client) attempt(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return c.circuit.Do(ctx, func() error { return c.budgeted(ctx, method, req, reply, conn, invoke, opts...) })
+}
+
+// budgeted spends one from the budget, and closes the budget when Google says
+// that its own is spent.
+func (c *Client) budgeted(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if err := c.budget.Take(); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
+	"github.com/scc-enricher/scc-enricher/pkg/upstream"
 )
 
 // maxAnswerBytes bounds one answer of the API on the wire.
@@ -41,6 +42,8 @@ const maxAnswerBytes = 16 << 20
 type Options struct {
 	// ClientOptions reach the clients, see upstream.ClientOptions.
 	ClientOptions []option.ClientOption
+	// Circuit spares the API while it is down; nil never does.
+	Circuit *upstream.Circuit
 	// Now is the clock of the cache; time.Now if nil.
 	Now func() time.Time
 }
@@ -62,6 +65,7 @@ var _ evidence.ConfigReader = (*Client)(nil)
 func New(ctx context.Context, o Options) (*Client, error) {
 	opts := append([]option.ClientOption{
 		option.WithGRPCDialOption(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes))),
+		upstream.Guard(func(string) *upstream.Circuit { return o.Circuit }),
 	}, o.ClientOptions...)
 	c := &Client{mapper: newMapper()}
 	var err error

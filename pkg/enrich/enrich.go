@@ -33,6 +33,13 @@ type MarkWriter interface {
 	WriteMarks(ctx context.Context, w marks.Write) error
 }
 
+// A ReadyWriter is a MarkWriter that knows when a write would fail at once.
+type ReadyWriter interface {
+	// Ready returns the error of a write that would be refused now without
+	// being tried, or nil. It spends nothing.
+	Ready() error
+}
+
 // RecordPublisher hands on the full record.
 type RecordPublisher interface {
 	Record(ctx context.Context, data []byte, attributes map[string]string) error
@@ -161,6 +168,13 @@ func (p *Pipeline) Refresh(ctx context.Context, f *finding.Finding) (*Result, er
 func (p *Pipeline) once(ctx context.Context, f *finding.Finding) (*Result, error) {
 	if f.EventTime.IsZero() {
 		return nil, &Failure{Reason: "no_event_time", Permanent: true, Err: errors.New("the finding has no event time, which is part of its identity")}
+	}
+	// While nothing can be written nothing is asked: each redelivery would
+	// spend the sources' budgets for an answer that is thrown away.
+	if w, ok := p.Writer.(ReadyWriter); ok {
+		if err := w.Ready(); err != nil {
+			return nil, failure(fmt.Errorf("write marks: %w", err))
+		}
 	}
 	id := f.Identity()
 	v, err, _ := p.flight.Do(id.Name+"\x00"+id.EventTime.String(), func() (any, error) {

@@ -72,11 +72,8 @@ func (b *Budget) Take() error {
 	defer b.mu.Unlock()
 	now := b.now()
 	b.turn(now)
-	if until := b.dayClosed(now); !until.IsZero() {
-		return &evidence.QuotaError{Upstream: b.name, Scope: Day, Until: until}
-	}
-	if until := b.minuteClosed(now); !until.IsZero() {
-		return &evidence.QuotaError{Upstream: b.name, Scope: Minute, Until: until}
+	if err := b.closed(now); err != nil {
+		return err
 	}
 	b.spent++
 	switch {
@@ -86,6 +83,29 @@ func (b *Budget) Take() error {
 	default:
 		b.started[b.oldest] = now
 		b.oldest = (b.oldest + 1) % b.perMinute
+	}
+	return nil
+}
+
+// Ready returns the error that Take would return now, and spends nothing.
+func (b *Budget) Ready() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	b.turn(now)
+	return b.closed(now)
+}
+
+// closed is why no request is allowed now, or nil. The caller holds the lock.
+func (b *Budget) closed(now time.Time) error {
+	if until := b.dayClosed(now); !until.IsZero() {
+		return &evidence.QuotaError{Upstream: b.name, Scope: Day, Until: until}
+	}
+	if until := b.minuteClosed(now); !until.IsZero() {
+		return &evidence.QuotaError{Upstream: b.name, Scope: Minute, Until: until}
 	}
 	return nil
 }

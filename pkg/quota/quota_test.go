@@ -323,3 +323,29 @@ func TestConcurrentTakesShareOneBudget(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestReady: it says what Take would say, and spends nothing.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	c := &clock{t: noon}
+	b := quota.New("scc_writes", 1, 0, c.now)
+	for range 3 {
+		if err := b.Ready(); err != nil {
+			t.Fatalf("ready: %v", err)
+		}
+	}
+	if err := b.Take(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.Take(), b.Ready()); diff != "" || b.Ready() == nil {
+		t.Errorf("ready (-take +ready):\n%s", diff)
+	}
+	c.add(quota.Window)
+	if err := b.Ready(); err != nil {
+		t.Errorf("a minute later: %v", err)
+	}
+	var none *quota.Budget
+	if none.Ready() != nil {
+		t.Error("no budget is not ready")
+	}
+}

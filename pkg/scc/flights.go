@@ -18,7 +18,7 @@ type flights struct {
 
 type flight struct {
 	done    chan struct{}
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	waiting int
 	answer  listing // set before done is closed
 }
@@ -31,7 +31,7 @@ func (g *flights) join(ctx context.Context, key string, list func(context.Contex
 	case <-f.done:
 		return f.answer, nil
 	case <-ctx.Done():
-		g.leave(key, f)
+		g.leave(key, f, context.Cause(ctx))
 		return listing{}, ctx.Err()
 	}
 }
@@ -46,11 +46,11 @@ func (g *flights) enter(ctx context.Context, key string, list func(context.Conte
 	if g.now == nil {
 		g.now = map[string]*flight{}
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f := &flight{done: make(chan struct{}), cancel: cancel, waiting: 1}
 	g.now[key] = f
 	go func() {
-		defer cancel()
+		defer cancel(nil)
 		defer close(f.done)
 		defer g.forget(key, f)
 		defer func() {
@@ -63,13 +63,14 @@ func (g *flights) enter(ctx context.Context, key string, list func(context.Conte
 	return f
 }
 
-// leave counts a caller out, and ends the listing that nobody waits for.
-func (g *flights) leave(key string, f *flight) {
+// leave counts a caller out, and ends the listing that nobody waits for, with
+// the cause that made the last one leave.
+func (g *flights) leave(key string, f *flight, cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f.waiting--
 	if f.waiting == 0 {
-		f.cancel()
+		f.cancel(cause)
 		g.drop(key, f)
 	}
 }

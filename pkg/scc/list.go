@@ -52,7 +52,7 @@ func (c *Client) ListPage(ctx context.Context, q ListQuery, token string) (Page,
 	it := c.api.ListFindings(ctx, req, upstream.Retry())
 	results, next, err := it.InternalFetch(pageSize, token)
 	if err != nil {
-		return Page{}, classify(doing, c.reads, err)
+		return Page{}, c.classify(doing, c.reads, err)
 	}
 	page := Page{Findings: make([]finding.Finding, 0, len(results)), Next: next}
 	if resp, ok := it.Response.(*securitycenterpb.ListFindingsResponse); ok {

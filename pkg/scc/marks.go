@@ -45,6 +45,15 @@ func (c *Client) WriteMarks(ctx context.Context, w marks.Write) error {
 	return c.writeError(w.Name, err)
 }
 
+// Ready returns why a write would be refused now without being tried: the API
+// is down, or the budget is spent. It spends nothing.
+func (c *Client) Ready() error {
+	if err := c.writing.Ready(); err != nil {
+		return err
+	}
+	return c.writes.Ready()
+}
+
 const marksSuffix = "/securityMarks"
 
 // writeError says what an error of the write means for the caller.
@@ -56,7 +65,7 @@ func (c *Client) writeError(name string, err error) error {
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
 		return fmt.Errorf("%s: %w: %w", doing, marks.ErrRejected, err)
 	default:
-		return classify(doing, c.writes, err)
+		return c.classify(doing, c.writes, err)
 	}
 }
 

@@ -93,7 +93,7 @@ func (c *Client) list(ctx context.Context, req *securitycenterpb.ListFindingsReq
 		// The iterator's own paging would follow any number of empty pages.
 		results, next, err := c.api.ListFindings(ctx, req, upstream.Retry()).InternalFetch(pageSize, token)
 		if err != nil {
-			l.err = classify(fmt.Sprintf("page %d", l.pages+1), c.reads, err)
+			l.err = c.classify(fmt.Sprintf("page %d", l.pages+1), c.reads, err)
 			return l
 		}
 		l.pages++

@@ -34,6 +34,10 @@ type Options struct {
 	// 1,000 each by default for a project (Security Command Center, "Quotas
 	// and limits"). A nil budget allows everything.
 	Reads, Writes *quota.Budget
+	// ReadCircuit and WriteCircuit spare an API that is down; nil never does.
+	ReadCircuit, WriteCircuit *upstream.Circuit
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
 }
 
 // Client lists findings and writes marks. It is safe for concurrent use.
@@ -41,6 +45,9 @@ type Client struct {
 	api     *securitycenter.Client
 	reads   *quota.Budget
 	writes  *quota.Budget
+	reading *upstream.Circuit
+	writing *upstream.Circuit
+	now     func() time.Time
 	flights flights
 	scopes  scopes
 }
@@ -49,9 +56,12 @@ var _ evidence.FindingLister = (*Client)(nil)
 
 // New returns a client. It does not call the API.
 func New(ctx context.Context, o Options) (*Client, error) {
-	c := &Client{reads: o.Reads, writes: o.Writes}
+	c := &Client{reads: o.Reads, writes: o.Writes, reading: o.ReadCircuit, writing: o.WriteCircuit, now: o.Now}
+	if c.now == nil {
+		c.now = time.Now
+	}
 	opts := append([]option.ClientOption{}, o.ClientOptions...)
-	api, err := securitycenter.NewClient(ctx, append(opts, upstream.Spend(c.spend))...)
+	api, err := securitycenter.NewClient(ctx, append(opts, upstream.Guard(c.circuit), upstream.Spend(c.spend))...)
 	if err != nil {
 		return nil, fmt.Errorf("create Security Command Center client: %w", err)
 	}
@@ -67,12 +77,24 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// isWrite tells the one method that writes.
+func isWrite(method string) bool { return strings.HasSuffix(method, "/UpdateSecurityMarks") }
+
 // spend takes one request from the budget of the method's kind.
 func (c *Client) spend(method string) error {
-	if strings.HasSuffix(method, "/UpdateSecurityMarks") {
+	if isWrite(method) {
 		return c.writes.Take()
 	}
 	return c.reads.Take()
+}
+
+// circuit is that of the method's kind: listing may be down while marks can be
+// written, and the other way round.
+func (c *Client) circuit(method string) *upstream.Circuit {
+	if isWrite(method) {
+		return c.writing
+	}
+	return c.reading
 }
 
 // How long a budget stays closed after the API itself refused a call over
@@ -86,7 +108,7 @@ const (
 
 // classify turns the API's error into one of package evidence. An answer over
 // quota closes the budget for a while: further calls could only be refused.
-func classify(doing string, budget *quota.Budget, err error) error {
+func (c *Client) classify(doing string, budget *quota.Budget, err error) error {
 	if upstream.Code(err) == codes.NotFound {
 		// A parent that does not exist is a fault of the configuration, or
 		// Security Command Center is not active there: not an empty answer.
@@ -100,7 +122,7 @@ func classify(doing string, budget *quota.Budget, err error) error {
 	if wait == 0 {
 		wait = refusedDefault
 	}
-	until := time.Now().Add(min(max(wait, refusedMin), refusedMax))
+	until := c.now().Add(min(max(wait, refusedMin), refusedMax))
 	budget.Exhaust(quota.Minute, until)
 	over := &evidence.QuotaError{Upstream: "securitycenter", Scope: quota.Minute, Until: until}
 	return fmt.Errorf("%s: %w: %w", doing, over, err)

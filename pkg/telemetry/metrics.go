@@ -102,6 +102,20 @@ func (m *Metrics) Record(result string) { m.records.WithLabelValues(result).Inc(
 // queue, done or failed in a run, dropped, undone.
 func (m *Metrics) FollowUp(kind, result string) { m.followUps.WithLabelValues(kind, result).Inc() }
 
+// Circuit exposes whether a source is taken to be down, read at each scrape.
+func (m *Metrics) Circuit(source string, open func() bool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "scc_enricher_source_down",
+		Help:        "1 while a source is taken to be down and only probed, by source.",
+		ConstLabels: prometheus.Labels{"source": source},
+	}, func() float64 {
+		if open() {
+			return 1
+		}
+		return 0
+	}))
+}
+
 // Budget exposes what is left of an upstream's budget, read at each scrape;
 // -1 stands for no limit.
 func (m *Metrics) Budget(upstream string, left func() (minute, day int)) {

@@ -1,8 +1,8 @@
 // Package upstream is the edge to Google's APIs that every adapter shares: how
 // an endpoint override is dialled, which errors may heal, how they are retried
-// inside a call's deadline, how every attempt spends from a budget, and how
-// foreign codes become the errors of package evidence. It is the one place
-// that retries.
+// inside a call's deadline, how every attempt spends from a budget, how a source
+// that is down is spared, and how foreign codes become the errors of package
+// evidence. It is the one place that retries.
 package upstream
 
 import (

@@ -13,6 +13,7 @@ import (
 	securitycenter "cloud.google.com/go/securitycenter/apiv2"
 	"cloud.google.com/go/securitycenter/apiv2/securitycenterpb"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/api/option"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -51,6 +52,14 @@ func (s *server) GetSource(ctx context.Context, req *securitycenterpb.GetSourceR
 // dial serves s on loopback and returns a real client for it.
 func dial(t *testing.T, s *server, take func(string) error) *securitycenter.Client {
 	t.Helper()
+	if take == nil {
+		return dialWith(t, s, nil)
+	}
+	return dialWith(t, s, []option.ClientOption{upstream.Spend(take)})
+}
+
+func dialWith(t *testing.T, s *server, opts []option.ClientOption) *securitycenter.Client {
+	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -59,10 +68,7 @@ func dial(t *testing.T, s *server, take func(string) error) *securitycenter.Clie
 	securitycenterpb.RegisterSecurityCenterServer(g, s)
 	go func() { _ = g.Serve(lis) }()
 	t.Cleanup(g.Stop)
-	opts := upstream.ClientOptions("http://" + lis.Addr().String() + "/")
-	if take != nil {
-		opts = append(opts, upstream.Spend(take))
-	}
+	opts = append(upstream.ClientOptions("http://"+lis.Addr().String()+"/"), opts...)
 	c, err := securitycenter.NewClient(t.Context(), opts...)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/quota"
+	"github.com/scc-enricher/scc-enricher/pkg/upstream"
 )
 
 const (
@@ -48,15 +49,23 @@ func (f *failure) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", f.status, f.code))
 }
 
-// request makes one request, spending from the budget first.
+// request makes one request, unless VirusTotal is down, spending from the
+// budget first.
 func (c *Client) request(ctx context.Context, t target) (evidence.Reputation, error) {
 	if err := c.refused(); err != nil {
 		return evidence.Reputation{}, err
 	}
+	end, err := c.circuit.Begin()
+	if err != nil {
+		return evidence.Reputation{}, err
+	}
+	sign := upstream.Nothing
+	defer func() { end(sign) }()
 	if err := c.budget.Take(); err != nil {
 		return evidence.Reputation{}, err
 	}
 	data, err := c.get(ctx, t.path)
+	sign = signOf(ctx, err)
 	if err == nil {
 		c.calm()
 		return c.finish(reportOf(t, data))
@@ -76,6 +85,25 @@ func (c *Client) request(ctx context.Context, t target) (evidence.Reputation, er
 	}
 	return evidence.Reputation{}, fmt.Errorf("ask VirusTotal: %w", f)
 }
+
+// signOf says what the outcome of a request says of VirusTotal: whatever it
+// answers it is alive, but for the server errors.
+func signOf(ctx context.Context, err error) upstream.Sign {
+	f, answered := errors.AsType[*failure](err)
+	switch {
+	case err == nil, answered && f.status < http.StatusInternalServerError, errors.Is(err, errNotJSON):
+		return upstream.Alive
+	case errors.Is(ctx.Err(), context.Canceled):
+		return upstream.Nothing
+	case errors.Is(err, context.DeadlineExceeded):
+		return upstream.DeadlineExceeded
+	default:
+		return upstream.Unavailable
+	}
+}
+
+// errNotJSON: something answered, which is not VirusTotal.
+var errNotJSON = errors.New("the answer is not VirusTotal's JSON")
 
 // finish dates an answer.
 func (c *Client) finish(r evidence.Reputation, err error) (evidence.Reputation, error) {
@@ -101,7 +129,7 @@ func (c *Client) get(ctx context.Context, path string) (json.RawMessage, error) 
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			return nil, ue.Err
 		}
-		return nil, errors.New("the answer is not VirusTotal's JSON")
+		return nil, errNotJSON
 	}
 	if resp == nil || len(resp.Data) == 0 {
 		return nil, errors.New("answer without data")

@@ -44,6 +44,7 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/quota"
+	"github.com/scc-enricher/scc-enricher/pkg/upstream"
 )
 
 const (
@@ -75,6 +76,8 @@ type Options struct {
 	HTTPClient *http.Client
 	// Budget is spent before each request; nil allows everything.
 	Budget *quota.Budget
+	// Circuit spares VirusTotal while it is down; nil never does.
+	Circuit *upstream.Circuit
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -100,6 +103,7 @@ type Client struct {
 	transport http.RoundTripper
 	timeout   time.Duration
 	budget    *quota.Budget
+	circuit   *upstream.Circuit
 	now       func() time.Time
 
 	cache  *otter.Cache[string, evidence.Reputation]
@@ -125,7 +129,7 @@ func (c *Client) GoString() string { return c.String() }
 
 // New returns a Client, or an error if an option is invalid.
 func New(o Options) (*Client, error) {
-	c := &Client{budget: o.Budget, now: o.Now, transport: http.DefaultTransport}
+	c := &Client{budget: o.Budget, circuit: o.Circuit, now: o.Now, transport: http.DefaultTransport}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -299,12 +303,15 @@ func failed(t target, err error) evidence.Reputation {
 	var (
 		q *evidence.QuotaError
 		f *failure
+		d *upstream.DownError
 	)
 	switch {
 	case errors.As(err, &q):
 		r.Reason = q.Error()
 	case errors.As(err, &f):
 		r.Reason = f.Error()
+	case errors.As(err, &d):
+		r.Reason = d.Error()
 	case r.State == evidence.Timeout:
 		r.Reason = "no answer in time"
 	case errors.Is(err, context.Canceled):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type emulatorCmd struct {
 	Port   int    `default:"8086" help:"Port of Security Command Center, Logging and Cloud Run, gRPC and REST."`
 	VTPort int    `name:"vt-port" default:"8087" help:"Port of VirusTotal."`
 	Story  string `default:"webshell" help:"Story whose workloads, logs and findings are there from the start; empty for an empty world."`
+	Faults string `placeholder:"FILE" help:"YAML of what goes wrong: rules of latency, errors, quotas, hangs, resets, short and empty pages, lists that lag."`
 	Push   string `placeholder:"URL" help:"Deliver every notification as a Pub/Sub push to this URL."`
 }
 
@@ -26,7 +28,11 @@ func (e *emulatorCmd) Help() string {
 listen on loopback only. The stories are ` + strings.Join(emulator.StoryNames(), ", ") + `.
 
 Example:
-  scc-enricher emulator --push http://127.0.0.1:8080/push`
+  scc-enricher emulator --push http://127.0.0.1:8080/push
+
+With faults (keys: docs/reliability.md):
+  echo 'rules: [{method: ListLogEntries, code: UNAVAILABLE, probability: 0.25}]' > faults.yaml
+  scc-enricher emulator --faults faults.yaml --push http://127.0.0.1:8080/push`
 }
 
 // Run serves until ctx ends.
@@ -48,11 +54,15 @@ func (e *emulatorCmd) Run(ctx context.Context, std streams) error {
 			return err
 		}
 	}
+	broken, err := readFaults(e.Faults)
+	if err != nil {
+		return err
+	}
 	signer, err := emulator.NewSigner()
 	if err != nil {
 		return err
 	}
-	emu, err := emulator.New(emulator.Options{World: world, Signer: signer})
+	emu, err := emulator.New(emulator.Options{World: world, Signer: signer, Faults: broken})
 	if err != nil {
 		return err
 	}
@@ -79,6 +89,22 @@ func (e *emulatorCmd) Run(ctx context.Context, std streams) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// readFaults reads what is to go wrong; no file is nothing.
+func readFaults(file string) (*emulator.Faults, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, usageError{err}
+	}
+	broken, err := emulator.ParseFaults(data)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+	}
+	return broken, nil
 }
 
 // describe prints where the APIs are, and how to use them.

@@ -107,8 +107,18 @@ func (e *Emulator) call(ctx context.Context, method string, req any, handler grp
 	}
 	c := e.recorder.begin(Call{Method: strings.TrimPrefix(method, "/"), Request: msg, Metadata: md, Time: e.now()})
 	resp, err := e.serveCall(ctx, c, req, handler)
-	e.recorder.end(c, status.Code(err))
+	e.finish(c, status.Code(err))
 	return resp, err
+}
+
+// finish records a call's outcome before the caller can know it.
+func (e *Emulator) finish(c *Call, code codes.Code) {
+	e.recorder.end(c, code)
+	if e.opts.Observe != nil {
+		done := *c
+		done.Code = code
+		e.opts.Observe(done)
+	}
 }
 
 func (e *Emulator) serveCall(ctx context.Context, c *Call, req any, handler grpc.UnaryHandler) (any, error) {
@@ -117,10 +127,14 @@ func (e *Emulator) serveCall(ctx context.Context, c *Call, req any, handler grpc
 			return nil, err
 		}
 	}
+	faults, err := e.injector.befall(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	if err := e.limits.spend(c); err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	return e.injector.serve(ctx, req, faults, handler)
 }
 
 func setMask(msg proto.Message, text string) {

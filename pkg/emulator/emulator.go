@@ -49,6 +49,11 @@ type Options struct {
 	// Intercept is called before every call is served, VirusTotal's included.
 	// It may sleep to simulate latency, and an error (a gRPC status) fails the call.
 	Intercept func(ctx context.Context, c Call) error
+	// Observe is called after every call, with its outcome, before the caller
+	// knows it.
+	Observe func(c Call)
+	// Faults go wrong from the start; nil is none. See SetFaults.
+	Faults *Faults
 	// RecordLimit bounds the calls kept; 0 is 10,000. Counting goes on beyond it.
 	RecordLimit int
 	// Signer, if set, publishes its keys at /oauth2/v3/certs.
@@ -63,6 +68,7 @@ type Emulator struct {
 	rest     http.Handler
 	recorder *recorder
 	limits   *limits
+	injector *injector
 	scc      *sccService
 }
 
@@ -75,8 +81,12 @@ func New(o Options) (*Emulator, error) {
 		o.RecordLimit = 10_000
 	}
 	e := &Emulator{World: o.World, opts: o, recorder: newRecorder(o.RecordLimit), limits: newLimits(o.Quotas, o.World.now)}
+	e.injector = &injector{world: o.World}
+	if err := e.SetFaults(o.Faults); err != nil {
+		return nil, err
+	}
 	e.grpc = grpc.NewServer(grpc.UnaryInterceptor(e.intercept))
-	e.scc = &sccService{world: o.World, legacy: o.LegacyEnabled}
+	e.scc = &sccService{world: o.World, legacy: o.LegacyEnabled, lag: e.injector.listLag}
 	securitycenterpb.RegisterSecurityCenterServer(e.grpc, e.scc)
 	loggingpb.RegisterLoggingServiceV2Server(e.grpc, &logService{world: o.World, emptyPages: o.EmptyLogPages})
 	run := runService{world: o.World}
@@ -134,7 +144,8 @@ func serve(ctx context.Context, addr string, h http.Handler) (string, error) {
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
 		Handler: h, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second,
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 1000},
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 1000},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() {

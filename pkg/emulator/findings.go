@@ -22,6 +22,7 @@ type stored struct {
 	finding  *securitycenterpb.Finding
 	resource *securitycenterpb.Resource
 	extra    map[string]json.RawMessage
+	arrived  time.Time
 }
 
 // Notification is what Security Command Center publishes to Pub/Sub: the JSON
@@ -73,7 +74,7 @@ func (w *World) AddFinding(f *securitycenterpb.Finding, r *securitycenterpb.Reso
 	fillIn(f, r, p, n, w.now())
 	s := w.byKey[n.key]
 	if s == nil {
-		s = &stored{key: n.key}
+		s = &stored{key: n.key, arrived: w.now()}
 		w.byKey[n.key] = s
 		w.findings = append(w.findings, s)
 		w.byResource[f.GetResourceName()] = append(w.byResource[f.GetResourceName()], s)

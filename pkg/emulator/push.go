@@ -39,9 +39,15 @@ type PushOptions struct {
 	// Concurrency bounds the requests in flight; 0 is 16.
 	Concurrency int
 	// Duplicates is how many more times every message is delivered, with the
-	// same id: at least once is what Pub/Sub promises.
-	Duplicates int
-	// Shuffle delivers what is waiting in random order; Seed makes it repeatable.
+	// same id: at least once is what Pub/Sub promises. They follow
+	// DuplicateAfter later, at once if 0.
+	Duplicates     int
+	DuplicateAfter time.Duration
+	// LostAcks is the share of acknowledgements, 0 to 1, that get lost on their
+	// way: the message comes again although it was handled.
+	LostAcks float64
+	// Shuffle delivers what is waiting in random order. Seed makes it and the
+	// lost acknowledgements repeatable.
 	Shuffle bool
 	Seed    uint64
 	// Client posts; nil is a client of its own.
@@ -63,8 +69,9 @@ type PushMessage struct {
 type PushStats struct {
 	// Published counts messages, Delivered requests.
 	Published, Delivered int
-	// Acked and Nacked count requests, Dead messages.
-	Acked, Nacked, Dead int
+	// Acked and Nacked count requests as the service answered them, Lost those
+	// among the acknowledged whose answer got lost, Dead messages.
+	Acked, Nacked, Lost, Dead int
 	// Waiting are messages not yet acknowledged nor dead.
 	Waiting int
 }
@@ -124,9 +131,14 @@ func (p *Pusher) Publish(data []byte, attributes map[string]string) string {
 	p.next++
 	id := strconv.FormatUint(2_070_443_601_000_000+p.next, 10)
 	p.stats.Published++
-	for range 1 + p.opts.Duplicates {
+	for i := range 1 + p.opts.Duplicates {
 		p.stats.Waiting++
-		p.ready = append(p.ready, &PushMessage{ID: id, Data: data, Attributes: attributes, PublishTime: time.Now()})
+		m := &PushMessage{ID: id, Data: data, Attributes: attributes, PublishTime: time.Now()}
+		if i > 0 && p.opts.DuplicateAfter > 0 {
+			time.AfterFunc(p.opts.DuplicateAfter, func() { p.again(m) })
+			continue
+		}
+		p.ready = append(p.ready, m)
 	}
 	p.wake.Broadcast()
 	return id
@@ -206,12 +218,16 @@ func (p *Pusher) settle(m *PushMessage, code int, err error) {
 	acked := err == nil && acknowledges(code)
 	p.mu.Lock()
 	m.LastStatus = code
-	dead := !acked && p.opts.MaxAttempts > 0 && m.Attempts >= p.opts.MaxAttempts
 	if acked {
 		p.stats.Acked++
 	} else {
 		p.stats.Nacked++
 	}
+	if acked && p.opts.LostAcks > 0 && p.rng.Float64() < p.opts.LostAcks {
+		p.stats.Lost++
+		acked = false
+	}
+	dead := !acked && p.opts.MaxAttempts > 0 && m.Attempts >= p.opts.MaxAttempts
 	if !acked && !dead {
 		p.mu.Unlock()
 		time.AfterFunc(p.backoff(m.Attempts), func() { p.again(m) })

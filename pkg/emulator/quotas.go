@@ -1,13 +1,8 @@
 package emulator
 
 import (
-	"fmt"
 	"sync"
 	"time"
-
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // Quotas are requests per minute and consumer project; 0 is the default named,
@@ -95,7 +90,7 @@ func (l *limits) budget(c *Call) (service, metric string, n int) {
 }
 
 // spend takes a call's share of its budget, or gives the error of the real
-// service: RESOURCE_EXHAUSTED with an ErrorInfo.
+// service: RESOURCE_EXHAUSTED with ErrorInfo and QuotaFailure.
 func (l *limits) spend(c *Call) error {
 	service, metric, n := l.budget(c)
 	consumer := "default"
@@ -105,13 +100,7 @@ func (l *limits) spend(c *Call) error {
 	if l.take(service+"/"+metric+"/"+consumer, n) {
 		return nil
 	}
-	text := fmt.Sprintf("Quota exceeded for quota metric '%s' and limit '%s per minute' of service '%s' for consumer 'project:%s'.", metric, metric, service, consumer)
-	s := status.New(codes.ResourceExhausted, text)
-	detailed, err := s.WithDetails(&errdetails.ErrorInfo{Reason: "RATE_LIMIT_EXCEEDED", Domain: "googleapis.com", Metadata: map[string]string{"service": service, "consumer": "projects/" + consumer}})
-	if err != nil {
-		return s.Err()
-	}
-	return detailed.Err()
+	return quotaError(service, metric, consumer, n, 0)
 }
 
 // spendVirusTotal takes one lookup, and says which quota is exceeded.

@@ -25,7 +25,7 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *Emulator) serveREST(w http.ResponseWriter, r *http.Request) {
-	r = r.Clone(r.Context())
+	w, r = paced(w, r)
 	if !stripSystemParameters(r) {
 		writeError(w, &spb.Status{Code: int32(codes.InvalidArgument), Message: "Only alt=json is supported."})
 		return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/securitycenter/apiv2/securitycenterpb"
 	"google.golang.org/grpc/codes"
@@ -18,6 +19,8 @@ type sccService struct {
 	securitycenterpb.UnimplementedSecurityCenterServer
 	world  *World
 	legacy bool
+	// lag is how long a finding that arrived is not listed.
+	lag func() time.Duration
 }
 
 func invalid(format string, args ...any) error {
@@ -74,6 +77,7 @@ func (s *sccService) search(parent, filter, permission string) ([]stored, error)
 		return nil, invalid("Invalid filter: %v", err)
 	}
 	w := s.world
+	listed := w.now().Add(-s.lag())
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if !w.known(n.scope) {
@@ -84,7 +88,7 @@ func (s *sccService) search(parent, filter, permission string) ([]stored, error)
 	}
 	var all []stored
 	for _, c := range w.candidates(f) {
-		if c.key.location == n.key.location && (n.key.source == "-" || c.key.source == n.key.source) && c.project.in(n.scope) && f.Match(c.finding, c.resource) {
+		if !c.arrived.After(listed) && c.key.location == n.key.location && (n.key.source == "-" || c.key.source == n.key.source) && c.project.in(n.scope) && f.Match(c.finding, c.resource) {
 			all = append(all, *c)
 		}
 	}

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -8,9 +9,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // VirusTotal answers GET /api/v3/{files,domains,ip_addresses,urls}/{id} as
@@ -26,14 +30,55 @@ func (e *Emulator) serveVirusTotal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := e.recorder.begin(Call{Method: "virustotal/" + collection, Path: r.URL.Path, Time: e.now()})
+	w, r = paced(w, r)
+	if err := e.vtFault(r.Context(), c); err != nil {
+		e.finish(c, status.Code(err))
+		vtFailure(w, err)
+		return
+	}
+	// The outcome is recorded before the last of the body is sent.
+	answer := &held{ResponseWriter: w}
+	e.finish(c, e.lookup(answer, r, collection, id))
+	answer.release()
+}
+
+func (e *Emulator) vtFault(ctx context.Context, c *Call) error {
 	if e.opts.Intercept != nil {
-		if err := e.opts.Intercept(r.Context(), *c); err != nil {
-			e.recorder.end(c, codes.Unavailable)
-			vtError(w, http.StatusServiceUnavailable, "TransientError", err.Error())
-			return
+		if err := e.opts.Intercept(ctx, *c); err != nil {
+			return err
 		}
 	}
-	e.recorder.end(c, e.lookup(w, r, collection, id))
+	_, err := e.injector.befall(ctx, c)
+	return err
+}
+
+// vtFailure answers a call that was made to fail, in VirusTotal's shape
+// (https://docs.virustotal.com/reference/errors).
+func vtFailure(w http.ResponseWriter, err error) {
+	s := status.Convert(err)
+	name, code := "TransientError", httpCode(s.Code())
+	switch s.Code() {
+	case codes.ResourceExhausted:
+		name = "QuotaExceededError"
+	case codes.PermissionDenied:
+		name = "ForbiddenError"
+	case codes.Unauthenticated:
+		name = "WrongCredentialsError"
+	case codes.NotFound:
+		name = "NotFoundError"
+	case codes.InvalidArgument:
+		name = "InvalidArgumentError"
+	case codes.DeadlineExceeded:
+		name = "DeadlineExceededError"
+	default:
+		code = http.StatusServiceUnavailable
+	}
+	for _, d := range s.Details() {
+		if info, ok := d.(*errdetails.RetryInfo); ok {
+			w.Header().Set("Retry-After", strconv.Itoa(int(info.GetRetryDelay().GetSeconds())))
+		}
+	}
+	vtError(w, code, name, s.Message())
 }
 
 func (e *Emulator) lookup(w http.ResponseWriter, r *http.Request, collection, id string) codes.Code {

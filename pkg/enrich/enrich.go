@@ -97,11 +97,20 @@ const (
 	maxTimes     = 20
 )
 
+// clock makes the pipeline's clock that of its cache. It never ticks: expired
+// findings are not used, and the bound on size removes them.
+type clock struct{ now func() time.Time }
+
+func (c clock) NowNano() int64                    { return c.now().UnixNano() }
+func (clock) Tick(time.Duration) <-chan time.Time { return nil }
+
 // New returns a pipeline with its cache in place.
 func New(p *Pipeline) (*Pipeline, error) {
 	cache, err := otter.New(&otter.Options[finding.Identity, struct{}]{
 		MaximumSize:      recentEntries,
 		ExpiryCalculator: otter.ExpiryWriting[finding.Identity, struct{}](recentFor),
+		Clock:            clock{p.Now},
+		Executor:         func(work func()) { work() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cache of finished findings: %w", err)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ type stage struct {
 	last       map[string]*finding.Finding
 	decisions  map[string]enrich.Decision
 	remembered map[string]map[string]string
+	guard      sync.Mutex     // of counts: sources are asked at once
 	counts     map[string]int // since "count from here"; "writes f1" is of one finding
 	fails      []string
 }
@@ -109,9 +111,18 @@ func (st *stage) start(n int, parts parts) error {
 	return nil
 }
 
+// count counts things that happened.
+func (st *stage) count(things ...string) {
+	st.guard.Lock()
+	defer st.guard.Unlock()
+	for _, thing := range things {
+		st.counts[thing]++
+	}
+}
+
 // ask counts a call, and fails or delays it as the scenario says.
 func (st *stage) ask(ctx context.Context, source string) error {
-	st.counts[source]++
+	st.count(source)
 	f, ok := st.faults[source]
 	if !ok || !f.until.IsZero() && !time.Now().Before(f.until) {
 		return nil
@@ -138,7 +149,7 @@ func (st *stage) ListRelated(ctx context.Context, q evidence.RelatedQuery) ([]fi
 	if err := st.ask(ctx, "findings"); err != nil {
 		return nil, err
 	}
-	st.counts["lists"]++
+	st.count("lists")
 	clear(st.hidden)
 	for name, at := range st.birth {
 		st.hidden[name] = time.Now().Before(at.Add(st.lag))
@@ -218,14 +229,13 @@ func (st *stage) WriteMarks(ctx context.Context, w marks.Write) error {
 		return err
 	}
 	name := st.short(w.Name)
-	st.counts["writes"]++
-	st.counts["writes "+name]++
+	st.count("writes", "writes "+name)
 	st.plan(time.Now().Add(echoAfter), "echo of "+name, func() error {
 		f := st.stored[w.Name]
 		if f == nil {
 			return nil
 		}
-		st.counts["echoes"]++
+		st.count("echoes")
 		copied := *f
 		copied.Marks = maps.Clone(f.Marks)
 		return st.push(&copied)
@@ -275,7 +285,7 @@ func (st *stage) followUp(owner int, local bool, t followup.Task, try int) error
 	if i < 0 || !st.alive[i] {
 		return nil
 	}
-	st.counts["followups"]++
+	st.count("followups")
 	if err := st.instances[i].FollowUp(st.t.Context(), t); err != nil {
 		if try == taskTries {
 			return fmt.Errorf("follow-up failed %d times: %w", try, err)

@@ -154,15 +154,15 @@ func (st *stage) push(f *finding.Finding) error {
 		}
 	}
 	name := st.short(f.CanonicalName)
-	st.counts["deliveries"]++
+	st.count("deliveries")
 	res, err := st.instances[i].Enrich(st.t.Context(), f)
 	failure, failed := errors.AsType[*enrich.Failure](err)
 	switch {
 	case failed && failure.Permanent:
-		st.counts["dead"]++
+		st.count("dead")
 		st.decisions[name] = enrich.Decision(failure.Reason)
 	case failed:
-		st.counts["refused"]++
+		st.count("refused")
 		st.decisions[name] = enrich.Decision(failure.Reason)
 		st.plan(time.Now().Add(pushAgain), "delivery of "+name+" again", func() error { return st.push(f) })
 	case err != nil:

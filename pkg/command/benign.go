@@ -128,10 +128,17 @@ func isHealthCheck(n *node) bool {
 }
 
 func isMigration(n *node) bool {
+	if databaseClients()[n.name] {
+		return true
+	}
 	line := n.line()
-	return containsAny(line, "manage.py migrate", "db:migrate", "alembic upgrade", "prisma migrate", "prisma db", "sequelize db:", "sequelize-cli db:", "knex migrate", "artisan migrate", "typeorm migration", "flask db upgrade", "migrate -path", "liquibase", "flyway", "goose ", "dbmate", "db:prepare", "db:setup", "db:seed", "doctrine:migrations", "ef database update", "drizzle-kit", "aerich upgrade", "migration:run", "migrate up", "collectstatic", "db:create", "migrate:latest", "migrate:deploy") ||
-		isOneOf(n.name, "pg_dump pg_dumpall pg_restore mysqldump mongodump mongorestore psql mysql mariadb mariadb-dump redis-cli sqlite3 initdb pg_ctl mysqld_safe gosu")
+	if len(line) > 4096 || !containsAny(line, "migrat", "db", "alembic", "liquibase", "flyway", "goose", "database", "drizzle", "aerich", "collectstatic") {
+		return false
+	}
+	return containsAny(line, "manage.py migrate", "db:migrate", "alembic upgrade", "prisma migrate", "prisma db", "sequelize db:", "sequelize-cli db:", "knex migrate", "artisan migrate", "typeorm migration", "flask db upgrade", "migrate -path", "liquibase", "flyway", "goose ", "dbmate", "db:prepare", "db:setup", "db:seed", "doctrine:migrations", "ef database update", "drizzle-kit", "aerich upgrade", "migration:run", "migrate up", "collectstatic", "db:create", "migrate:latest", "migrate:deploy")
 }
+
+var databaseClients = nameSet("pg_dump pg_dumpall pg_restore mysqldump mongodump mongorestore psql mysql mariadb mariadb-dump redis-cli sqlite3 initdb pg_ctl mysqld_safe gosu")
 
 func isPackageScript(n *node) bool {
 	switch n.name {

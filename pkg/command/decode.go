@@ -19,7 +19,8 @@ const elfBase64 = "f0VMRg"
 
 const (
 	minBlob     = 20       // characters of the shortest string tried as an encoding
-	maxUnpacked = 64 << 10 // bytes taken out of a compressed payload
+	maxUnpacked = 16 << 10 // bytes taken out of compressed payloads
+	unpackCost  = 1 << 10  // what it costs to begin with one, in such bytes
 )
 
 // decodeBase64 decodes standard and URL alphabets, with or without padding and
@@ -56,16 +57,19 @@ func decodeHex(t string) ([]byte, bool) {
 }
 
 // decompress undoes gzip, zlib and bzip2, bounded; other data come back as they are.
-func decompress(b []byte) []byte {
+func (s *scan) decompress(b []byte) []byte {
 	var r io.Reader
 	var err error
 	switch {
+	case s.budget.unpacked <= 0:
+		return b
 	case bytes.HasPrefix(b, []byte{0x1f, 0x8b}):
 		r, err = gzip.NewReader(bytes.NewReader(b))
 	case len(b) > 2 && b[0] == 0x78 && (int(b[0])<<8+int(b[1]))%31 == 0:
 		r, err = zlib.NewReader(bytes.NewReader(b))
-	case bytes.HasPrefix(b, []byte("BZh")):
-		r = bzip2.NewReader(bytes.NewReader(b))
+	case bytes.HasPrefix(b, []byte("BZh")) && len(b) > 4:
+		// The smallest block bounds the work; what is meant to be run fits in it.
+		r = bzip2.NewReader(io.MultiReader(strings.NewReader("BZh1"), bytes.NewReader(b[4:])))
 	default:
 		return b
 	}
@@ -73,7 +77,11 @@ func decompress(b []byte) []byte {
 		return b
 	}
 	// A payload that was cut still unpacks up to the cut.
-	out, _ := io.ReadAll(io.LimitReader(r, maxUnpacked))
+	out, _ := io.ReadAll(io.LimitReader(r, int64(s.budget.unpacked)))
+	s.work.unpacked += len(out)
+	if s.budget.unpacked -= len(out) + unpackCost; s.budget.unpacked <= 0 {
+		s.truncated = true
+	}
 	if len(out) == 0 {
 		return b
 	}
@@ -81,8 +89,8 @@ func decompress(b []byte) []byte {
 }
 
 // payload is decoded data made readable.
-func payload(b []byte) (text string, printable bool) {
-	b = decompress(b)
+func (s *scan) payload(b []byte) (text string, printable bool) {
+	b = s.decompress(b)
 	if len(b) > 8 && b[1] == 0 && b[3] == 0 { // UTF-16LE
 		narrow := make([]byte, 0, len(b)/2)
 		for i := 0; i+1 < len(b); i += 2 {
@@ -117,7 +125,7 @@ func (s *scan) embedded(text, shown string) {
 	if i := strings.Index(text, elfBase64); i >= 0 && (i == 0 || !isBase64Byte(text[i-1]) || text[i-1] == '/' || text[i-1] == '=') {
 		s.hit(EncodedPayload, Malicious, shown, "T1027.010", "T1140")
 	}
-	if len(text) < minBlob || s.decodes >= maxDecodes {
+	if len(text) < minBlob || s.decodes >= maxDecodes || s.blobs <= 0 || !s.scans(text) {
 		return
 	}
 	for from := 0; from < len(text); {
@@ -155,7 +163,7 @@ func (s *scan) tryBlob(t, shown string) {
 		if !ok {
 			continue
 		}
-		text, printable := payload(b)
+		text, printable := s.payload(b)
 		if isProgram(text) && !printable {
 			s.hit(EncodedPayload, Malicious, shown, "T1027.010", "T1140")
 			return
@@ -194,15 +202,13 @@ func looksLikeWords(t string) bool {
 // is suspicious.
 func (s *scan) tentative(text, shown string) bool {
 	c := newScan()
-	c.bytes, c.nodes, c.blobs = s.bytes, s.nodes, s.blobs
-	c.reread, c.varBytes = s.reread, s.varBytes
+	s.lend(c)
 	c.depth, c.decodes = s.depth+1, s.decodes+1
 	if c.depth < maxDepth && c.decodes < maxDecodes {
 		c.script(c.take(text), nil)
 	}
 	r := c.finish()
-	s.bytes, s.nodes, s.blobs = c.bytes, c.nodes, c.blobs
-	s.reread, s.varBytes = c.reread, c.varBytes
+	s.settle(c)
 	if r.Class() < Suspicious {
 		return false
 	}

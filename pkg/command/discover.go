@@ -7,9 +7,9 @@ import (
 )
 
 // isReconTool reports whether name is a command for looking around.
-func isReconTool(name string) bool {
-	return isOneOf(name, "id whoami uname hostname ps w who last lastlog users groups ifconfig ip netstat ss route arp lscpu lsblk lsof env printenv set lsb_release getent df free uptime mount findmnt lspci dmesg nproc arch finger getcap hostnamectl pstree top iwconfig")
-}
+func isReconTool(name string) bool { return reconTools()[name] }
+
+var reconTools = nameSet("id whoami uname hostname ps w who last lastlog users groups ifconfig ip netstat ss route arp lscpu lsblk lsof env printenv set lsb_release getent df free uptime mount findmnt lspci dmesg nproc arch finger getcap hostnamectl pstree top iwconfig")
 
 // isReconScript knows the tools that look for ways to more privileges.
 func isReconScript(name string) bool {

@@ -1,21 +1,9 @@
 package command
 
 import (
-	"regexp"
 	"strings"
 	"sync"
 )
-
-// shellPath finds a shell inside a word, where a program is made to start one:
-// "!/bin/sh", "exec=/bin/bash", `system("/bin/sh")`.
-var shellPath = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(^|[!=:("'\x60{ ,;|\[/\\-])(/usr)?/bin/(ba|da|z|k|a|c|tc|r)?sh\b|\b(ba|da|z|k|a)?sh\s+\d?[<>]&\d|(^|[^\w])(exec|!|\\!|system|spawn|popen|run|call|execute)[ :(=\[]*["'\x60{]*(ba|da|z|k|a)?sh\b`)
-})
-
-// mentionsShell reports whether a word holds a reference to a shell.
-func mentionsShell(a string) bool {
-	return strings.Contains(a, "sh") && shellPath().MatchString(strings.TrimPrefix(strings.TrimSpace(a), "#!"))
-}
 
 // carrier says how a program that is no shell can be made to start one.
 type carrier struct {
@@ -112,14 +100,11 @@ func fedShell(n *node) bool {
 	return false
 }
 
-func knownCarrier(name string) *carrier {
-	for i := range carriers {
-		if isOneOf(name, carriers[i].names) {
-			return &carriers[i]
-		}
-	}
-	return nil
-}
+func knownCarrier(name string) *carrier { return carriersByName()[name] }
+
+var carriersByName = sync.OnceValue(func() map[string]*carrier {
+	return indexNames(carriers[:], func(c *carrier) string { return c.names })
+})
 
 // isEscape reports whether one word makes the program start a shell.
 func (s *scan) isEscape(n *node, known *carrier, i int, a string) bool {

@@ -12,7 +12,7 @@ func (s *scan) constOutput(nodes []*node) (string, bool) {
 	if len(nodes) == 0 || len(nodes) > maxPipe {
 		return "", false
 	}
-	out, ok := source(nodes[0])
+	out, ok := s.source(nodes[0])
 	if !ok {
 		return "", false
 	}
@@ -20,7 +20,7 @@ func (s *scan) constOutput(nodes []*node) (string, bool) {
 		if !slices.Contains(n.from, nodes[0]) {
 			return "", false
 		}
-		if out, ok = filter(n, out); !ok || len(out) > maxUnpacked {
+		if out, ok = s.filter(n, out); !ok || len(out) > maxUnpacked {
 			return "", false
 		}
 	}
@@ -28,7 +28,7 @@ func (s *scan) constOutput(nodes []*node) (string, bool) {
 }
 
 // source is the constant output of the first command of a pipeline.
-func source(n *node) (string, bool) {
+func (s *scan) source(n *node) (string, bool) {
 	switch n.name {
 	case "echo":
 		return echo(n.args), true
@@ -36,7 +36,7 @@ func source(n *node) (string, bool) {
 		return printf(n.args)
 	}
 	if n.hasStdin {
-		return filter(n, n.stdin)
+		return s.filter(n, n.stdin)
 	}
 	return "", false
 }
@@ -96,7 +96,10 @@ func printf(args []string) (string, bool) {
 }
 
 // filter applies a pure command to its constant input.
-func filter(n *node, in string) (string, bool) {
+func (s *scan) filter(n *node, in string) (string, bool) {
+	if !s.scans(in) {
+		return "", false
+	}
 	switch n.name {
 	case "cat", "tee", "pv":
 		return in, n.name == "tee" || len(n.operands("")) == 0 || n.has("-")
@@ -119,7 +122,7 @@ func filter(n *node, in string) (string, bool) {
 		b, ok := decodeBase64(in)
 		return string(b), ok
 	case "gunzip", "zcat", "gzip", "bunzip2", "bzcat", "bzip2", "zlib-flate", "pigz", "unpigz":
-		return string(decompress([]byte(in))), isDecoder(n)
+		return string(s.decompress([]byte(in))), isDecoder(n)
 	case "rev":
 		return reverse(in), true
 	case "tac":
@@ -150,9 +153,9 @@ func translate(args []string, in string) (string, bool) {
 		return "", false
 	}
 	if args[0] == "-d" {
-		set := runes(args[1])
+		set := string(runes(args[1]))
 		return strings.Map(func(r rune) rune {
-			if slices.Contains(set, r) {
+			if strings.ContainsRune(set, r) {
 				return -1
 			}
 			return r
@@ -162,9 +165,13 @@ func translate(args []string, in string) (string, bool) {
 	if len(from) == 0 || len(to) == 0 || strings.HasPrefix(args[0], "-") {
 		return "", false
 	}
+	table := make(map[rune]rune, len(from))
+	for i := len(from) - 1; i >= 0; i-- { // the first of a letter that stands twice wins
+		table[from[i]] = to[min(i, len(to)-1)]
+	}
 	return strings.Map(func(r rune) rune {
-		if i := slices.Index(from, r); i >= 0 {
-			return to[min(i, len(to)-1)]
+		if t, ok := table[r]; ok {
+			return t
 		}
 		return r
 	}, in), true

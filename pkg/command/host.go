@@ -61,7 +61,7 @@ func (s *scan) crontab(n *node) {
 	}
 	text := ""
 	for _, f := range n.from {
-		if t, ok := source(f); ok {
+		if t, ok := s.source(f); ok {
 			text += t + "\n"
 		}
 	}
@@ -131,14 +131,13 @@ func (s *scan) tainted(text string) bool {
 // tentativeShell reads shell text and keeps what is at least suspicious.
 func (s *scan) tentativeShell(text string) {
 	c := newScan()
-	c.bytes, c.nodes, c.blobs, c.depth, c.decodes = s.bytes, s.nodes, s.blobs, s.depth+1, s.decodes
-	c.reread, c.varBytes = s.reread, s.varBytes
+	s.lend(c)
+	c.depth, c.decodes = s.depth+1, s.decodes
 	if c.depth < maxDepth {
 		c.shell(c.take(text), nil)
 	}
 	r := c.finish()
-	s.bytes, s.nodes, s.blobs = c.bytes, c.nodes, c.blobs
-	s.reread, s.varBytes = c.reread, c.varBytes
+	s.settle(c)
 	for _, h := range r.Hits {
 		if h.Class >= Suspicious {
 			s.hits = append(s.hits, h)

@@ -54,6 +54,9 @@ func (s *scan) hostIndicator(h string) {
 // rawIndicators finds what is recognisable anywhere in a text: URLs, addresses,
 // hashes, wallets and suspicious paths.
 func (s *scan) rawIndicators(text string) {
+	if len(s.indicators) >= MaxIndicators || !s.scans(text) {
+		return
+	}
 	for _, u := range findURLs(text, MaxIndicators) {
 		s.urlIndicator(u)
 	}

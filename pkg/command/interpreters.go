@@ -13,7 +13,7 @@ func (s *scan) runCode(n *node) {
 	for _, e := range n.opt("-enc", "-EncodedCommand", "-e", "-ec") {
 		if b, ok := decodeBase64(e); ok && l.name == "powershell" {
 			s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
-			code, _ = payload(b)
+			code, _ = s.payload(b)
 			s.keepDecoded(code)
 		}
 	}

@@ -40,7 +40,11 @@ func stripParams(s string) string {
 			b.WriteByte(s[i])
 			continue
 		}
-		if end := strings.IndexByte(s[i:], '}'); end > 0 && i+1 < len(s) && s[i+1] == '{' {
+		if i+1 < len(s) && s[i+1] == '{' {
+			end := strings.IndexByte(s[i:], '}')
+			if end < 0 {
+				return b.String()
+			}
 			i += end
 			continue
 		}

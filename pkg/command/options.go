@@ -3,6 +3,7 @@ package command
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // has reports whether one of the arguments is one of the options; a long
@@ -123,6 +124,32 @@ func isOneOf(name, names string) bool {
 		}
 		from = end
 	}
+}
+
+// indexNames finds the entries of a table by each of their names; where two
+// entries share one, the first is found.
+func indexNames[T any](table []T, names func(*T) string) map[string]*T {
+	index := map[string]*T{}
+	for i := range table {
+		for name := range strings.FieldsSeq(names(&table[i])) {
+			if index[name] == nil {
+				index[name] = &table[i]
+			}
+		}
+	}
+	return index
+}
+
+// nameSet is a set of names written as one text, for those that are asked for
+// at every command.
+func nameSet(names string) func() map[string]bool {
+	return sync.OnceValue(func() map[string]bool {
+		set := map[string]bool{}
+		for name := range strings.FieldsSeq(names) {
+			set[name] = true
+		}
+		return set
+	})
 }
 
 func isShell(name string) bool {

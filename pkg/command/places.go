@@ -75,7 +75,7 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 	if !ok {
 		return
 	}
-	text, known := written(n)
+	text, known := s.written(n)
 	switch {
 	case isCronPlace(p):
 		s.cronText(text, n, true)
@@ -107,13 +107,13 @@ func (s *scan) readsBad(text string) bool {
 }
 
 // written is the constant text a command writes.
-func written(n *node) (string, bool) {
-	if t, ok := source(n); ok {
+func (s *scan) written(n *node) (string, bool) {
+	if t, ok := s.source(n); ok {
 		return t, true
 	}
 	var parts []string
 	for _, f := range n.from {
-		if t, ok := source(f); ok {
+		if t, ok := s.source(f); ok {
 			parts = append(parts, t)
 		}
 	}

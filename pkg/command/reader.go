@@ -9,16 +9,20 @@ import (
 
 // The bounds of one Read: whatever the input, the work stays in proportion.
 const (
-	maxText    = 64 << 10 // bytes of text read in all, decoded payloads included
-	maxReread  = 64 << 10 // bytes of shell text inside other shell text, parsed again
-	maxNodes   = 1000     // simple commands looked at
-	maxWords   = 512      // words of one command
-	maxDepth   = 10       // shells, wrappers and interpreters inside each other
-	maxDecodes = 4        // encodings inside each other
-	maxBlobs   = 48       // strings tried as an encoding
-	maxDecoded = 16       // payloads kept in Reading.Decoded
-	maxHitText = 400      // bytes of Hit.Text
-	maxVars    = 512      // variables remembered
+	maxText    = 24 << 10    // bytes of text read in all, decoded payloads included
+	maxArg     = 16 << 10    // bytes of one argument
+	maxReread  = 24 << 10    // bytes of shell text inside other shell text, parsed again
+	maxNodes   = 600         // simple commands looked at
+	maxWords   = 384         // words of one command
+	maxRedirs  = 48          // redirections of one command
+	maxBreaks  = 1200        // ends of statements in all the text that is parsed
+	maxDepth   = 10          // shells, wrappers and interpreters inside each other
+	maxDecodes = 4           // encodings inside each other
+	maxBlobs   = 48          // strings tried as an encoding
+	maxDecoded = 16          // payloads kept in Reading.Decoded
+	maxHitText = 400         // bytes of Hit.Text
+	maxVars    = 512         // variables remembered
+	maxScanned = 8 * maxText // bytes searched for indicators and encodings
 )
 
 // Read reads an argument vector as SCC reports it. A vector of one element
@@ -27,16 +31,29 @@ const (
 func Read(args []string, truncated bool) Reading {
 	s := newScan()
 	s.truncated = truncated
+	s.read(args)
+	return s.finish()
+}
+
+// read takes in an argument vector and weighs it.
+func (s *scan) read(args []string) {
+	if len(args) > maxWords { // the first and the last words say most
+		args = slices.Concat(args[:maxWords*3/4], args[len(args)-maxWords/4:])
+		s.truncated = true
+	}
 	clean := make([]string, 0, len(args))
 	for _, a := range args {
-		if s.bytes <= 0 || len(clean) >= maxWords {
+		if s.bytes <= 0 {
 			s.truncated = true
 			break
+		}
+		if len(a) > maxArg {
+			a = cutMiddle(a, maxArg)
+			s.truncated = true
 		}
 		clean = append(clean, s.take(a))
 	}
 	s.argv(clean)
-	return s.finish()
 }
 
 // ReadScript reads the contents of a script file: shell, or the language its
@@ -56,9 +73,8 @@ type scan struct {
 	truncated  bool
 	unparsed   bool
 
-	bytes, nodes, blobs int
-	reread, varBytes    int
-	depth, decodes      int
+	budget
+	depth, decodes int
 
 	vars  map[string]string
 	loops map[string]int
@@ -96,32 +112,16 @@ type artifact struct {
 
 func newScan() *scan {
 	return &scan{
-		bytes: maxText, nodes: maxNodes, blobs: maxBlobs, reread: maxText + maxReread, varBytes: 4 * maxText,
-		vars: map[string]string{}, loops: map[string]int{}, readVars: map[string]bool{},
+		budget: newBudget(),
+		vars:   map[string]string{}, loops: map[string]int{}, readVars: map[string]bool{},
 		files: map[string]*artifact{}, sockets: map[string]endpoint{}, seen: map[Indicator]bool{},
 	}
-}
-
-// take cuts text to the budget and makes it valid UTF-8 without NUL.
-func (s *scan) take(text string) string {
-	if len(text) > s.bytes {
-		text = text[:max(s.bytes, 0)]
-		s.truncated = true
-	}
-	s.bytes -= len(text) + 1
-	if !utf8.ValidString(text) {
-		text = strings.ToValidUTF8(text, "?")
-	}
-	if strings.IndexByte(text, 0) >= 0 {
-		text = strings.ReplaceAll(text, "\x00", " ")
-	}
-	return text
 }
 
 // setVar remembers a constant.
 func (s *scan) setVar(name, value string) {
 	value = value[:min(len(value), maxValue)]
-	if s.varBytes -= len(value); s.varBytes < 0 || len(s.vars) >= maxVars && s.vars[name] == "" {
+	if s.varBytes -= len(value) + 16; s.varBytes < 0 || len(s.vars) >= maxVars && s.vars[name] == "" {
 		s.truncated = true
 		return
 	}
@@ -279,6 +279,21 @@ func (s *scan) shell(text string, parent *node) {
 
 // parse turns shell text into nodes, by words where it has no valid syntax.
 func (s *scan) parse(text string) []*node {
+	head, tail, cut := strings.Cut(text, cutMark)
+	if !cut {
+		return s.parsePiece(s.statements(text))
+	}
+	// The head leaves the tail its part of the budget.
+	nodes, breaks := s.nodes/4, s.breaks/4
+	s.nodes, s.breaks = s.nodes-nodes, s.breaks-breaks
+	first := s.parsePiece(s.statements(head))
+	s.nodes, s.breaks = s.nodes+nodes, max(s.breaks, 0)+breaks
+	tail = s.lastStatements(afterOpenQuote(strings.ReplaceAll(tail, cutMark, "\n")))
+	return append(first, s.parsePiece(tail)...)
+}
+
+func (s *scan) parsePiece(text string) []*node {
+	s.work.parsed += len(text)
 	f, ok := parseShell(text)
 	if !ok {
 		s.unparsed = true

@@ -245,11 +245,19 @@ func (s *scan) runsInput(n *node) {
 
 // pipeText is the text of a pipeline up to n.
 func pipeText(n *node) string {
-	parts := make([]string, 0, len(n.from)+1)
-	for _, f := range n.from {
-		parts = append(parts, f.text)
+	if len(n.from) == 0 {
+		return n.text
 	}
-	return strings.Join(append(parts, n.text), " | ")
+	var b strings.Builder
+	for _, f := range n.from {
+		if b.Len() > maxHitText {
+			break
+		}
+		b.WriteString(f.text[:min(len(f.text), maxHitText)])
+		b.WriteString(" | ")
+	}
+	b.WriteString(n.text[:min(len(n.text), maxHitText)])
+	return b.String()
 }
 
 // knownCommand reports whether a word is a command this package knows.

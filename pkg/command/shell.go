@@ -293,6 +293,10 @@ func (w *walker) redirections(list []*syntax.Redirect) (out []redir, stdin strin
 		case syntax.WordHdoc:
 			stdin, has = w.exp.text(r.Word), true
 		default:
+			if len(out) >= maxRedirs {
+				w.s.truncated = true
+				continue
+			}
 			out = append(out, redir{fd: fd, op: r.Op.String(), target: w.exp.text(r.Word)})
 		}
 	}
@@ -354,8 +358,8 @@ func (w *walker) assign(a *syntax.Assign) (string, bool) {
 		return "", false
 	}
 	v := w.exp.text(a.Value)
-	if a.Append {
-		v = w.s.vars[a.Name.Value] + v
+	if old := w.s.vars[a.Name.Value]; a.Append && len(old) < maxValue && w.s.varBytes > 0 {
+		v = old + v
 	}
 	w.s.setVar(a.Name.Value, v)
 	w.s.assigned(a.Name.Value, v, sourceOf(w.src, a))

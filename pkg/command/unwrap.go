@@ -3,6 +3,7 @@ package command
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // wrapper says how a command carries another one in its arguments.
@@ -146,14 +147,11 @@ func (s *scan) unwrap(n *node) {
 	s.rewrap(n, rest, w.launcher)
 }
 
-func wrapperOf(name string) *wrapper {
-	for i := range wrappers {
-		if isOneOf(name, wrappers[i].names) {
-			return &wrappers[i]
-		}
-	}
-	return nil
-}
+func wrapperOf(name string) *wrapper { return wrappersByName()[name] }
+
+var wrappersByName = sync.OnceValue(func() map[string]*wrapper {
+	return indexNames(wrappers[:], func(w *wrapper) string { return w.names })
+})
 
 // command cuts the wrapped command out of the wrapper's arguments.
 func (w *wrapper) command(n *node) []string {

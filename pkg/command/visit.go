@@ -13,6 +13,7 @@ func (s *scan) visit(n *node) {
 		return
 	}
 	s.depth++
+	s.work.visits++
 	defer func() { s.depth-- }()
 	s.words(n)
 	s.connects(n)
@@ -75,9 +76,9 @@ func isScriptArg(n *node, a string) bool {
 	return isShell(n.name) && strings.ContainsAny(a, " \t\n;|")
 }
 
-func isNetworkTool(name string) bool {
-	return isOneOf(name, "curl wget nc ncat netcat nc.traditional nc.openbsd telnet ssh scp sftp rsync ftp tftp lftp ping ping6 dig nslookup host drill socat openssl nmap masscan aria2c axel traceroute whois fetch http https xh mosh sshpass chisel frpc xmrig minerd getent mysql psql redis-cli mongosh autossh dnscat iodine")
-}
+func isNetworkTool(name string) bool { return networkTools()[name] }
+
+var networkTools = nameSet("curl wget nc ncat netcat nc.traditional nc.openbsd telnet ssh scp sftp rsync ftp tftp lftp ping ping6 dig nslookup host drill socat openssl nmap masscan aria2c axel traceroute whois fetch http https xh mosh sshpass chisel frpc xmrig minerd getent mysql psql redis-cli mongosh autossh dnscat iodine")
 
 // hostWord records a host given as "host", "host:port", "user@host:path" or "tcp:host:port".
 func (s *scan) hostWord(a string) {

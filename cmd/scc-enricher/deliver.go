@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,12 @@ type processor struct {
 
 // Process implements push.Processor.
 func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
+	// A panic may quote what it met; the endpoint logs it, and knows nothing of secrets.
+	defer func() {
+		if met := recover(); met != nil {
+			panic(p.redacted(fmt.Errorf("%v", met)))
+		}
+	}()
 	f, err := finding.Parse(m.Data)
 	if err != nil {
 		reason := "no_finding"
@@ -33,12 +40,12 @@ func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
 		return push.Result{Outcome: push.Permanent, Reason: reason, Err: p.redacted(err)}
 	}
 	fields := []zap.Field{
-		zap.String("finding", f.CanonicalName), zap.String("category", f.Category),
+		zap.String("finding", f.CanonicalName), zap.String("category", p.pipeline.Redactor.Line(f.Category, maxLogged)),
 		zap.Time("event_time", f.EventTime), zap.String("workload", f.Workload.Key()),
 	}
 	res, err := p.pipeline.Enrich(ctx, f)
 	if err != nil {
-		return p.failed(ctx, err, fields)
+		return p.failed(err, fields)
 	}
 	return push.Result{
 		Outcome: push.Done, Reason: string(res.Decision), Fields: append(fields, p.observe(f, res)...),
@@ -47,7 +54,7 @@ func (p *processor) Process(ctx context.Context, m *push.Message) push.Result {
 }
 
 // failed turns a failure of the pipeline into an outcome.
-func (p *processor) failed(ctx context.Context, err error, fields []zap.Field) push.Result {
+func (p *processor) failed(err error, fields []zap.Field) push.Result {
 	f, ok := errors.AsType[*enrich.Failure](err)
 	if !ok {
 		return push.Result{Outcome: push.Retry, Reason: "failed", Err: p.redacted(err), Fields: fields}
@@ -56,13 +63,11 @@ func (p *processor) failed(ctx context.Context, err error, fields []zap.Field) p
 	if f.Permanent {
 		outcome = push.Permanent
 	}
-	if errors.Is(context.Cause(ctx), push.ErrShuttingDown) {
-		p.metrics.MarkWrite("shutting_down")
-	} else {
-		p.metrics.MarkWrite(f.Reason)
-	}
 	return push.Result{Outcome: outcome, Reason: f.Reason, Err: p.redacted(f.Err), Fields: fields}
 }
+
+// maxLogged bounds a text of a finding in a log line, in characters.
+const maxLogged = 256
 
 // maxError bounds the text of an error that leaves the process, in characters.
 const maxError = 500
@@ -97,14 +102,9 @@ func (p *processor) observe(f *finding.Finding, res *enrich.Result) []zap.Field 
 		fields = append(fields, zap.String("followup_error", p.redacted(res.FollowErr).Error()))
 	}
 	if res.Decision == enrich.Written {
-		p.metrics.MarkWrite("ok")
 		p.metrics.Written(a.Verdict, res.Record.Status, time.Since(f.EventTime))
-		switch {
-		case res.RecordErr != nil:
-			p.metrics.Record("failed")
+		if res.RecordErr != nil {
 			fields = append(fields, zap.String("record_error", p.redacted(res.RecordErr).Error()))
-		case p.pipeline.Records != nil:
-			p.metrics.Record("ok")
 		}
 	}
 	return fields

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 )
 
@@ -22,6 +24,10 @@ const (
 	abortFor = time.Second
 	// hangUpFor is how long connections have to send their last answer.
 	hangUpFor = 250 * time.Millisecond
+	// exitFor is how long all of it takes at most, the closing of the clients
+	// included. What hangs then is left to the end of the process: nothing is
+	// lost by it, because every delivery waited for its own publications.
+	exitFor = drainFor + abortFor + 2*hangUpFor
 )
 
 // drain refuses what comes, and lets what is under way finish as far as time
@@ -96,4 +102,28 @@ func (g *gate) shut() <-chan struct{} {
 		close(empty)
 	}()
 	return empty
+}
+
+// close ends everything in reverse order. Each gets an even share of the time
+// that is left until ctx ends; what takes longer is left behind.
+func (v *service) close(ctx context.Context) {
+	for i := len(v.closers) - 1; i >= 0; i-- {
+		limit := exitFor
+		if deadline, ok := ctx.Deadline(); ok {
+			limit = max(time.Until(deadline)/time.Duration(i+1), 0)
+		}
+		end, closed := v.closers[i], make(chan error, 1)
+		go func() { closed <- end() }()
+		timer := time.NewTimer(limit)
+		select {
+		case err := <-closed:
+			if err != nil {
+				v.log.Warn("close", v.errorField(err))
+			}
+		case <-timer.C:
+			v.log.Warn("close", zap.String("error", "not closed in time"))
+		}
+		timer.Stop()
+	}
+	v.closers = nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,9 +23,14 @@ const (
 	resultScheduled = "scheduled" // the queue took it
 	resultRefused   = "refused"   // the queue did not
 	resultDone      = "done"
-	resultFailed    = "failed"  // to come again
-	resultDropped   = "dropped" // given up, or no task
-	resultUndone    = "undone"  // left when the process ended
+	resultFailed    = "failed"      // to come again
+	resultPanicked  = "panicked"    // to come again
+	resultDropped   = "dropped"     // given up, or no task
+	resultUndone    = "undone"      // left when the process ended
+	resultTurned    = "turned_away" // not run: no token, or shutting down
+
+	// kindNone stands where no task was read.
+	kindNone = "none"
 )
 
 // followUps gives the pipeline its queue: Cloud Tasks where one is configured,
@@ -44,6 +50,7 @@ func (v *service) followUps(ctx context.Context, s *serveCmd) error {
 			return fmt.Errorf("follow-up queue: %w", err)
 		}
 		v.local, v.pipeline.FollowUps = local, counted{local, v.metrics}
+		v.metrics.Pending(local.Pending)
 		return nil
 	}
 	tasks, err := followup.NewCloudTasks(ctx, followup.CloudTasksOptions{
@@ -83,9 +90,18 @@ func (s *serveCmd) taskAccounts() []string {
 	return []string{s.PushServiceAccount, s.TasksServiceAccount}
 }
 
-// followUp runs a task and writes its one log line.
+// followUp runs a task and writes its one log line. A panic is told here, once
+// a run, and goes on to the queue, which has the task come again.
 func (v *service) followUp(ctx context.Context, t followup.Task) error {
 	began := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			v.metrics.FollowUp(string(t.Kind), resultPanicked)
+			v.log.Error("followup", zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), zap.Int("attempt", t.Attempt),
+				zap.Duration("latency", time.Since(began)), v.errorField(fmt.Errorf("panic: %v", p)), zap.ByteString("stack", debug.Stack()))
+			panic(p)
+		}
+	}()
 	err := v.pipeline.FollowUp(ctx, t)
 	fields := []zap.Field{
 		zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), zap.Int("attempt", t.Attempt), zap.Duration("latency", time.Since(began)),
@@ -109,11 +125,8 @@ func (v *service) errorField(err error) zap.Field {
 func (v *service) delivered(_ context.Context, d followup.Delivery) {
 	switch d.Reason {
 	case followup.ReasonDropped:
-		v.metrics.FollowUp("none", resultDropped)
+		v.metrics.FollowUp(kindNone, resultDropped)
 		v.log.Error("followup dropped", zap.String("reason", string(d.Reason)), v.errorField(d.Err))
-	case followup.ReasonPanic:
-		v.metrics.FollowUp(string(d.Task.Kind), resultFailed)
-		v.log.Error("followup", zap.String("kind", string(d.Task.Kind)), zap.String("finding", d.Task.Finding), zap.Error(d.Err))
 	case followup.ReasonUnread, followup.ReasonMethod:
 		v.log.Warn("followup refused", zap.Int("status", d.Status), zap.String("reason", string(d.Reason)), v.errorField(d.Err))
 	}
@@ -164,5 +177,6 @@ func (v *service) refuse(w http.ResponseWriter, status int, why ...zap.Field) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="followup"`)
 	}
 	w.WriteHeader(status)
+	v.metrics.FollowUp(kindNone, resultTurned)
 	v.log.Warn("followup refused", append(why, zap.Int("status", status))...)
 }

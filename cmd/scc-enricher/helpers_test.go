@@ -148,7 +148,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	r.stop = serveOn(t, listener, r.log, func(svc *service) {
 		r.svc = svc
 		if !o.topics {
-			svc.pipeline.Records = r.records
+			svc.pipeline.Records = countedRecords{r.records, svc.metrics}
 		}
 	}, append(args, o.flags...)...)
 	return r

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,12 +113,13 @@ func (s *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	traces := func(context.Context) error { return nil }
 	if os.Getenv("OTEL_TRACES_EXPORTER") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" {
 		stop, err := telemetry.StartTracing(ctx, readVersion().Version)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = stop(context.WithoutCancel(ctx)) }()
+		traces = stop
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(s.Port.n)))
 	if err != nil {
@@ -128,6 +130,12 @@ func (s *serveCmd) Run(ctx context.Context, std streams) error {
 		_ = listener.Close()
 		return err
 	}
+	// Last of all, because what is closed before may still end spans.
+	svc.closers = slices.Insert(svc.closers, 0, func() error {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitFor-drainFor)
+		defer cancel()
+		return traces(flush)
+	})
 	return svc.serve(ctx, listener)
 }
 
@@ -149,7 +157,7 @@ func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, 
 	svc := &service{log: log, metrics: telemetry.NewMetrics()}
 	defer func() {
 		if err != nil {
-			svc.close()
+			svc.close(ctx)
 		}
 	}()
 	up, err := connect(ctx, &s.upstreams, s.DeadLetterTopic, svc.metrics)
@@ -158,11 +166,18 @@ func newService(ctx context.Context, s *serveCmd, log *zap.Logger) (_ *service, 
 	}
 	svc.closers = append(svc.closers, up.close)
 	svc.pipeline = up.pipeline
+	svc.pipeline.Writer = countedWrites{svc.pipeline.Writer, svc.metrics}
+	if svc.pipeline.Records != nil {
+		svc.pipeline.Records = countedRecords{svc.pipeline.Records, svc.metrics}
+	}
 	svc.push = &push.Handler{
 		Processor: &processor{pipeline: up.pipeline, metrics: svc.metrics},
 		Log:       log,
-		Observe:   svc.metrics.Delivery,
-		Project:   s.project(ctx),
+		Received:  svc.metrics.Received,
+		Observe: func(status int, reason string, took time.Duration) {
+			svc.metrics.Delivery(outcome(status, reason), status, reason, took)
+		},
+		Project: s.project(ctx),
 	}
 	if s.DeadLetterTopic != "" {
 		svc.push.DeadLetters = deadLetters{up.publisher}
@@ -213,9 +228,9 @@ func (v *service) routes() http.Handler {
 	return mux
 }
 
-// serve answers until ctx ends, then drains and closes everything.
+// serve answers until ctx ends, then drains and closes everything, within
+// exitFor whatever hangs.
 func (v *service) serve(ctx context.Context, listener net.Listener) error {
-	defer v.close()
 	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abort(nil)
 	srv := &http.Server{
@@ -236,13 +251,17 @@ func (v *service) serve(ctx context.Context, listener net.Listener) error {
 	v.log.Info("serving", zap.String("address", listener.Addr().String()), zap.String("version", readVersion().Version))
 	select {
 	case err := <-done:
+		v.close(context.WithoutCancel(ctx))
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	v.drain(work, abort)
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpFor)
+	exit, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitFor)
 	defer cancel()
-	if err := srv.Shutdown(stop); err != nil {
+	defer v.close(exit)
+	v.drain(work, abort)
+	hangUp, cancelHangUp := context.WithTimeout(exit, hangUpFor)
+	defer cancelHangUp()
+	if err := srv.Shutdown(hangUp); err != nil {
 		// Connections without a whole request: nobody waits for an answer.
 		v.log.Warn("connections closed", zap.Error(err))
 		_ = srv.Close()
@@ -252,14 +271,4 @@ func (v *service) serve(ctx context.Context, listener net.Listener) error {
 	}
 	v.log.Info("stopped")
 	return nil
-}
-
-// close ends everything in reverse order.
-func (v *service) close() {
-	for i := len(v.closers) - 1; i >= 0; i-- {
-		if err := v.closers[i](); err != nil {
-			v.log.Warn("close", zap.Error(err))
-		}
-	}
-	v.closers = nil
 }

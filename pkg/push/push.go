@@ -58,8 +58,13 @@ type Result struct {
 // delivery is answered 503 with the reason shutting_down.
 var ErrShuttingDown = errors.New("shutting down")
 
-// reasonShuttingDown is the reason of a delivery that met the shutdown.
-const reasonShuttingDown = "shutting_down"
+const (
+	// reasonShuttingDown is the reason of a delivery that met the shutdown.
+	reasonShuttingDown = "shutting_down"
+	// reasonCallerGone is the reason of a delivery whose caller hung up before
+	// the answer: Pub/Sub does when the acknowledgement deadline is over.
+	reasonCallerGone = "caller_gone"
+)
 
 // Processor does the work of one message. It must honour ctx.
 type Processor interface {
@@ -87,6 +92,8 @@ type Handler struct {
 	// subscription's own dead-letter policy keeps what can never succeed.
 	DeadLetters DeadLetterer
 	Log         *zap.Logger
+	// Received is called once a request, before anything of it is read; may be nil.
+	Received func()
 	// Observe is called once a delivery with its status and outcome; may be nil.
 	Observe func(status int, reason string, took time.Duration)
 	// Project is the project traces are logged under, or empty.
@@ -109,6 +116,9 @@ func (h *Handler) Draining() bool { return h.draining.Load() }
 // ServeHTTP handles one delivery and writes exactly one log line for it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	if h.Received != nil {
+		h.Received()
+	}
 	d := &delivery{h: h, w: w, r: r}
 	defer func() {
 		if p := recover(); p != nil {
@@ -160,7 +170,7 @@ func (d *delivery) handle() int {
 		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
 			return d.refuse(http.StatusRequestEntityTooLarge, "too_large", err)
 		}
-		return d.refuse(http.StatusServiceUnavailable, d.orShuttingDown("body"), err)
+		return d.refuse(http.StatusServiceUnavailable, d.orEnded("body"), err)
 	}
 	msg, err := Decode(body, d.r.Header)
 	d.msg = msg
@@ -174,7 +184,7 @@ func (d *delivery) handle() int {
 	case Permanent:
 		d.keep()
 	default:
-		d.result.Reason = d.orShuttingDown(d.result.Reason)
+		d.result.Reason = d.orEnded(d.result.Reason)
 	}
 	return d.status()
 }
@@ -189,13 +199,18 @@ func (d *delivery) read() ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(d.w, d.r.Body, MaxBody))
 }
 
-// orShuttingDown is the reason of a delivery that may succeed later: the
-// shutdown, where that is what ended it.
-func (d *delivery) orShuttingDown(reason string) string {
-	if errors.Is(context.Cause(d.r.Context()), ErrShuttingDown) {
+// orEnded is the reason of a delivery that may succeed later: the shutdown, or
+// that the caller is gone, where that is what ended it.
+func (d *delivery) orEnded(reason string) string {
+	ctx := d.r.Context()
+	switch {
+	case errors.Is(context.Cause(ctx), ErrShuttingDown):
 		return reasonShuttingDown
+	case errors.Is(ctx.Err(), context.Canceled):
+		return reasonCallerGone
+	default:
+		return reason
 	}
-	return reason
 }
 
 // refuse ends a delivery that never reached the processor.

@@ -169,7 +169,7 @@ func TestShutdownIsTheReason(t *testing.T) {
 		wantReason string
 	}{
 		{"a write that was cut off", push.ErrShuttingDown, push.Result{Outcome: push.Retry, Reason: "write_failed", Err: boom}, 503, "shutting_down"},
-		{"the caller went away", nil, push.Result{Outcome: push.Retry, Reason: "write_failed", Err: boom}, 503, "write_failed"},
+		{"the caller went away", nil, push.Result{Outcome: push.Retry, Reason: "write_failed", Err: boom}, 503, "caller_gone"},
 		{"finished all the same", push.ErrShuttingDown, push.Result{Outcome: push.Done, Reason: "written"}, 204, "written"},
 		{"can never succeed", push.ErrShuttingDown, push.Result{Outcome: push.Permanent, Reason: "gone", Err: boom}, 422, "gone"},
 	} {

@@ -13,6 +13,9 @@ import (
 // Metrics are the service's Prometheus metrics; docs/operations.md lists them.
 type Metrics struct {
 	registry   *prometheus.Registry
+	received   prometheus.Counter
+	inFlight   prometheus.Gauge
+	outcomes   *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	sources    *prometheus.HistogramVec
@@ -28,6 +31,18 @@ type Metrics struct {
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
+		received: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "scc_enricher_received_total",
+			Help: "Push requests received, whatever became of them.",
+		}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "scc_enricher_in_flight",
+			Help: "Push requests received and not yet answered.",
+		}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scc_enricher_outcomes_total",
+			Help: "Push requests answered, by what became of the message: each is counted once.",
+		}, []string{"outcome"}),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scc_enricher_deliveries_total",
 			Help: "Push deliveries answered, by HTTP status and reason.",
@@ -53,7 +68,7 @@ func NewMetrics() *Metrics {
 		}),
 		marks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scc_enricher_mark_writes_total",
-			Help: "Writes of security marks, by result.",
+			Help: "Writes of security marks that were asked for, those of follow-ups included, by result.",
 		}, []string{"result"}),
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scc_enricher_records_total",
@@ -64,7 +79,7 @@ func NewMetrics() *Metrics {
 			Help: "Follow-ups scheduled, run and lost, by kind and result.",
 		}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.deliveries, m.latency, m.sources, m.verdicts, m.eventAge, m.marks, m.records, m.followUps,
+	m.registry.MustRegister(m.received, m.inFlight, m.outcomes, m.deliveries, m.latency, m.sources, m.verdicts, m.eventAge, m.marks, m.records, m.followUps,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -74,8 +89,17 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Delivery counts one answered delivery.
-func (m *Metrics) Delivery(status int, reason string, took time.Duration) {
+// Received counts one push request that came in. Each must end in one Delivery.
+func (m *Metrics) Received() {
+	m.received.Inc()
+	m.inFlight.Inc()
+}
+
+// Delivery counts one answered delivery. outcome says what became of the
+// message, reason why; both are words of closed sets.
+func (m *Metrics) Delivery(outcome string, status int, reason string, took time.Duration) {
+	m.inFlight.Dec()
+	m.outcomes.WithLabelValues(outcome).Inc()
 	s := strconv.Itoa(status)
 	m.deliveries.WithLabelValues(s, reason).Inc()
 	m.latency.WithLabelValues(s).Observe(took.Seconds())
@@ -92,14 +116,14 @@ func (m *Metrics) Written(verdict, status string, age time.Duration) {
 	m.eventAge.Observe(age.Seconds())
 }
 
-// MarkWrite counts a write of marks: ok, gone, rejected, retry.
+// MarkWrite counts a write of marks: ok, or why it failed.
 func (m *Metrics) MarkWrite(result string) { m.marks.WithLabelValues(result).Inc() }
 
 // Record counts a published record: ok or failed.
 func (m *Metrics) Record(result string) { m.records.WithLabelValues(result).Inc() }
 
 // FollowUp counts what became of a follow-up: scheduled or refused by the
-// queue, done or failed in a run, dropped, undone.
+// queue; done, failed or panicked in a run; dropped, undone, turned away.
 func (m *Metrics) FollowUp(kind, result string) { m.followUps.WithLabelValues(kind, result).Inc() }
 
 // Circuit exposes whether a source is taken to be down, read at each scrape.
@@ -128,4 +152,13 @@ func (m *Metrics) Budget(upstream string, left func() (minute, day int)) {
 	}
 	gauge("minute", func() float64 { n, _ := left(); return float64(n) })
 	gauge("day", func() float64 { _, n := left(); return float64(n) })
+}
+
+// Pending exposes how many follow-ups the process holds, waiting and running,
+// read at each scrape.
+func (m *Metrics) Pending(read func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "scc_enricher_followups_pending",
+		Help: "Follow-ups that this process holds, waiting and running.",
+	}, func() float64 { return float64(read()) }))
 }

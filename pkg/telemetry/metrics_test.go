@@ -12,7 +12,10 @@ import (
 func TestMetricsExposition(t *testing.T) {
 	t.Parallel()
 	m := telemetry.NewMetrics()
-	m.Delivery(204, "written", time.Second)
+	m.Received()
+	m.Received()
+	m.Delivery("written", 204, "written", time.Second)
+	m.Pending(func() int { return 7 })
 	m.Source("logs", "quota", time.Millisecond)
 	m.Written("malicious", "complete", time.Minute)
 	m.MarkWrite("ok")
@@ -22,6 +25,10 @@ func TestMetricsExposition(t *testing.T) {
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	for _, want := range []string{
+		"scc_enricher_received_total 2",
+		"scc_enricher_in_flight 1",
+		"scc_enricher_followups_pending 7",
+		`scc_enricher_outcomes_total{outcome="written"} 1`,
 		`scc_enricher_deliveries_total{reason="written",status="204"} 1`,
 		`scc_enricher_source_seconds_count{source="logs",state="quota"} 1`,
 		`scc_enricher_verdicts_total{status="complete",verdict="malicious"} 1`,

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/emulator"
 	"github.com/scc-enricher/scc-enricher/pkg/enrich"
+	"github.com/scc-enricher/scc-enricher/pkg/followup"
 	"github.com/scc-enricher/scc-enricher/pkg/marks"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 )
@@ -317,5 +320,64 @@ func mixedLoad(t *testing.T, r *rig, signer *emulator.Signer) (load []oneRequest
 		if _, err := post(ctx, r.url, patient, token); !errors.Is(err, context.Canceled) {
 			t.Errorf("the caller that hangs up: %v", err)
 		}
+	}
+}
+
+// TestOutcomesAreDocumented: the table of docs/operations.md is that of outcome.
+func TestOutcomesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ = bytes.Cut(page, []byte("### The ledger"))
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| acknowledged[^|]*\\| ([a-z_, ]+) \\|$").FindAllSubmatch(page, -1) {
+		for reason := range strings.SplitSeq(string(row[2]), ", ") {
+			documented[reason] = string(row[1])
+		}
+	}
+	if len(documented) < 14 {
+		t.Fatalf("found %v", documented)
+	}
+	for reason, want := range documented {
+		if got := outcome(http.StatusNoContent, reason); got != want {
+			t.Errorf("%s is documented as %s, and counted as %s", reason, want, got)
+		}
+	}
+	for _, d := range []enrich.Decision{
+		enrich.Echo, enrich.Unchanged, enrich.Inactive, enrich.Muted, enrich.Deleted, enrich.Older, enrich.NotAContainer, enrich.Written,
+	} {
+		if documented[string(d)] == "" {
+			t.Errorf("the decision %s is not documented", d)
+		}
+	}
+	for status, want := range map[int]string{401: outcomeRefused, 403: outcomeRefused, 405: outcomeRefused, 413: outcomeRefused, 422: outcomeNacked, 500: outcomeNacked, 503: outcomeNacked} {
+		if got := outcome(status, "written"); got != want {
+			t.Errorf("status %d is counted as %s, want %s", status, got, want)
+		}
+	}
+}
+
+// TestFollowUpPanic: a follow-up that panics is answered 500, counted and
+// logged once, with the stack.
+func TestFollowUpPanic(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rigOptions{})
+	r.svc.pipeline.Collector = nil // nobody expects that
+	body, err := followup.Encode(followup.Task{
+		Kind: followup.Settle, Finding: testSource + "/findings/x", Resource: testResource, EventTime: time.Now(), Group: "g", At: time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.followUp(body, ""); got != http.StatusInternalServerError {
+		t.Errorf("status %d", got)
+	}
+	if diff := cmp.Diff(map[string]int{resultPanicked: 1}, scrape(t, r).by("scc_enricher_followups_total", "result")); diff != "" {
+		t.Errorf("follow-ups (-want +got):\n%s", diff)
+	}
+	if n := strings.Count(r.log.String(), `"severity":"ERROR"`); n != 1 || !strings.Contains(r.log.String(), "goroutine") {
+		t.Errorf("%d errors in the log: %s", n, r.log)
 	}
 }

@@ -152,10 +152,14 @@ func TestBackfill(t *testing.T) {
 	}
 
 	// A second run has nothing to do, and asks no source: it lists the findings,
-	// and the incident that they are.
+	// and the incident that they are, once for each day (UTC) they lie on.
+	days := map[string]bool{}
+	for _, name := range m.names {
+		days[m.emu.Marks(name)["enrich_event_time"][:len(time.DateOnly)]] = true
+	}
 	s = m.run()
 	wantSummary(t, s, map[string]int{"listed": 5, "skipped": 5})
-	if diff := cmp.Diff(map[string]int{"ListFindings": 2}, m.emu.Counts()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"ListFindings": 1 + len(days)}, m.emu.Counts()); diff != "" {
 		t.Errorf("calls of the second run (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]any{"complete": 5.0}, s["skipped_by"]); diff != "" {

@@ -253,7 +253,9 @@ func mixedLoad(t *testing.T, r *rig, signer *emulator.Signer) (load []oneRequest
 	body := func(outcome, reason string, code int, body []byte, token string) {
 		load = append(load, oneRequest{outcome, reason, code, func() (int, error) { return post(t.Context(), r.url, body, token) }})
 	}
-	deliver := func(outcome, reason string, code int, data []byte) { body(outcome, reason, code, envelope(t, data), token) }
+	deliver := func(outcome, reason string, code int, data []byte) {
+		body(outcome, reason, code, envelope(t, data), token)
+	}
 	finding := func(id string) []byte { _, data := r.add(newFinding(id)); return data }
 	change := func(id, field string, value any) []byte {
 		return edited(t, finding(id), func(f map[string]any) { f[field] = value })

@@ -172,7 +172,7 @@ func (f *features) any(list []string) bool { return containsAny(f.code, list...)
 func (s *scan) overSocket(f *features, n *node) {
 	l := f.l
 	connects, listens := f.any(l.connect), f.any(l.listen)
-	if l.name == "python" && !containsAny(f.code, "socket") {
+	if l.name == "python" && !containsAny(f.code, "socket", "HTTPServer(", "asyncio.open_connection(") {
 		connects, listens = false, false
 	}
 	if l.name == "node" && !containsAny(f.code, "'net'", `"net"`, "net.", "Deno.", "'tls'", `"tls"`) {
@@ -199,7 +199,7 @@ func (s *scan) overSocket(f *features, n *node) {
 		shell = runs && (f.shell || f.any(l.dup))
 	}
 	switch {
-	case shell && listens && l.name == "awk", shell && listens && containsAny(f.code, "accept", "LocalPort", "createServer(", "TCPServer", "Listen=>"):
+	case shell && listens && l.name == "awk", shell && listens && containsAny(f.code, "accept", "LocalPort", "createServer(", "TCPServer", "HTTPServer(", "Listen=>"):
 		s.hit(BindShell, Malicious, n.text, "T1059.004", l.technique)
 	case shell:
 		s.hit(ReverseShell, Malicious, n.text, "T1059.004", l.technique)
@@ -363,8 +363,22 @@ func (s *scan) codeSecrets(f *features, n *node, literals []string) {
 			s.hit(Recon, Suspicious, n.text, "T1087.001")
 		}
 	}
+	s.plantsWebShell(f, n, literals)
 	if f.l.name == "awk" && f.any(f.l.run) && mentionsShell(f.raw) {
 		s.hit(InteractiveShell, Suspicious, n.text)
+	}
+}
+
+// plantsWebShell: code that writes a page of a web server which runs what it is sent.
+func (s *scan) plantsWebShell(f *features, n *node, literals []string) {
+	if !containsAny(f.code, "file_put_contents(", "open(", "writeFile", "File.write", "fwrite(") {
+		return
+	}
+	for _, q := range literals {
+		if p := strings.ToLower(path.Ext(q)); len(q) < 200 && isOneOf(p, ".php .jsp .jspx .phtml .aspx") && containsAny(f.raw, "eval(", "system(", "exec(", "$_POST", "$_GET", "$_REQUEST", "getParameter(", "passthru(") {
+			s.hit(Persistence, Malicious, n.text, "T1505.003")
+			return
+		}
 	}
 }
 

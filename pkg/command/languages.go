@@ -27,8 +27,8 @@ type lang struct {
 var langs = [...]lang{
 	{
 		name: "python", options: "-c", technique: "T1059.006",
-		connect: []string{".connect((", ".connect_ex((", "create_connection(", ".connect("}, listen: []string{".listen("},
-		dup: []string{"dup2"}, receive: []string{"recv(", ".makefile("},
+		connect: []string{".connect((", ".connect_ex((", "create_connection(", ".connect("}, listen: []string{".listen(", "TCPServer(", "HTTPServer(", "UDPServer(", "ThreadingTCPServer("},
+		dup: []string{"dup2"}, receive: []string{"recv(", ".makefile(", "rfile", ".path[", ".path.", "headers.get(", "parse_qs("},
 		run:   []string{"subprocess.", "os.system(", "os.popen(", "Popen(", "os.exec", "commands.getoutput", "os.spawn", "check_output(", "pty.spawn(", "system(", `("subprocess")`, "('subprocess')", `("pty")`, "('pty')"},
 		pty:   []string{"pty.spawn("},
 		fetch: []string{"urlopen(", "urlretrieve(", "requests.get(", "httpx.get(", "http.client", "HTTPConnection(", "HTTPSConnection(", "wget.download(", "URLopener(", "requests.request("},

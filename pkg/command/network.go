@@ -32,8 +32,73 @@ func (s *scan) network(n *node) {
 		if strings.Contains(a, "://") {
 			for _, u := range findURLs(a, 8) {
 				s.metadata(n, u)
+				s.orchestratorURL(n, u)
+				s.cloudURL(n, u)
 			}
 		}
+	}
+	s.metadataWords(n)
+}
+
+// cloudURL weighs what is asked of Google's own interfaces with a token in hand
+// (T1555.006, T1098.001, T1580).
+func (s *scan) cloudURL(n *node, u url) {
+	if !strings.HasSuffix(u.host, ".googleapis.com") || !isDownloader(n) {
+		return
+	}
+	switch p := u.path; {
+	case strings.HasPrefix(u.host, "secretmanager.") && strings.Contains(p, ":access"):
+		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
+	case strings.Contains(p, "/serviceAccounts/") && strings.Contains(p, "/keys"), containsAny(p, ":setIamPolicy"), strings.Contains(p, ":generateAccessToken"):
+		s.hit(Persistence, Suspicious, n.text, "T1098")
+	case strings.HasPrefix(u.host, "cloudresourcemanager."), strings.HasPrefix(u.host, "compute."), strings.HasPrefix(u.host, "iam."), strings.Contains(p, "/b?project="), strings.HasPrefix(u.host, "secretmanager."):
+		s.hit(Recon, Suspicious, n.text, "T1580")
+	}
+}
+
+// metadataWords remembers the parts of a request to a metadata server that is
+// not written as one URL: spoken into a socket, built in code, taken from a variable.
+func (s *scan) metadataWords(n *node) {
+	if isOneOf(n.name, "grep egrep") || n.name == "echo" && len(n.to) == 0 && len(n.redirs) == 0 {
+		return
+	}
+	look := func(a string) {
+		if len(a) < 12 || len(a) > maxValue {
+			return
+		}
+		if containsAny(a, "metadata.google.internal", "169.254.169.254", "//metadata/", "169.254.170.2", "100.100.100.200", "fd00:ec2::254") {
+			s.metadataHost = n.text
+		}
+		if containsAny(a, "service-accounts/default/token", "meta-data/iam/security-credentials", "/identity/oauth2/token", "ram/security-credentials") || strings.Contains(a, "/service-accounts/") && strings.Contains(a, "/token") {
+			s.metadataPath = n.text
+		}
+		if containsAny(a, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI") && (isDownloader(n) || language(n.name) != nil) {
+			s.hit(MetadataTokenAccess, Malicious, n.text)
+		}
+		if containsAny(a, "IDENTITY_ENDPOINT", "MSI_ENDPOINT") && (isDownloader(n) || language(n.name) != nil) {
+			s.hit(MetadataTokenAccess, Suspicious, n.text)
+		}
+	}
+	for _, a := range n.args {
+		look(a)
+	}
+	for _, r := range n.redirs {
+		if e, ok := devTCP(r.target); ok && isMetadataHost(e.host) {
+			s.metadataHost = n.text
+		}
+	}
+	if isNetcat(n.name) && n.any(isMetadataHost) {
+		s.metadataHost = n.text
+	}
+	if n.hasStdin {
+		look(n.stdin)
+	}
+}
+
+// weighMetadata: the server and the credential were both named.
+func (s *scan) weighMetadata() {
+	if s.metadataHost != "" && s.metadataPath != "" {
+		s.hit(MetadataTokenAccess, Malicious, s.metadataPath)
 	}
 }
 
@@ -142,7 +207,7 @@ func fetchTargets(n *node) []url {
 // downloadClass weighs where from and where to.
 func (s *scan) downloadClass(n *node, targets []url) Class {
 	to := outputPath(n, targets)
-	if isTempPath(to) || isHiddenPath(to) {
+	if isTempPath(to) && !isNamedData(to, targets) || isHiddenPath(to) {
 		return Suspicious
 	}
 	for _, d := range n.opt("-P", "--directory-prefix", "--output-dir") {
@@ -165,6 +230,16 @@ func (s *scan) downloadClass(n *node, targets []url) Class {
 		}
 	}
 	return Neutral
+}
+
+// isNamedData: data or an archive, by its name, from a host that has a name and
+// shows a certificate for it.
+func isNamedData(to string, targets []url) bool {
+	switch strings.ToLower(path.Ext(to)) {
+	case ".csv", ".json", ".tgz", ".gz", ".zip", ".deb", ".rpm", ".whl", ".gpg", ".asc", ".xml", ".txt", ".parquet", ".pem", ".crt", ".bz2", ".xz", ".sql", ".yaml", ".yml", ".pdf", ".png", ".jpg", ".html", ".tar":
+		return len(targets) > 0 && !isHiddenPath(to) && !slices.ContainsFunc(targets, func(u url) bool { return u.scheme != "https" || u.port != "" || isIP(u.host) })
+	}
+	return false
 }
 
 // outputPath is the file a download is written to, or "".
@@ -205,7 +280,10 @@ func outputPath(n *node, targets []url) string {
 func (s *scan) uploads(n *node, targets []url) bool {
 	files := slices.Clone(n.opt("-T", "--upload-file", "--post-file", "--body-file"))
 	for _, v := range n.opt("-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json", "-F", "--form") {
-		if i := strings.IndexByte(v, '@'); i >= 0 && (i == 0 || v[i-1] == '=') {
+		i := strings.IndexByte(v, '@')
+		if i > 0 && n.has("--data-urlencode") && (strings.HasPrefix(v[i+1:], "/") || strings.HasPrefix(v[i+1:], ".")) {
+			files = append(files, v[i+1:])
+		} else if i >= 0 && (i == 0 || v[i-1] == '=') {
 			files = append(files, strings.SplitN(v[i+1:], ";", 2)[0])
 		}
 	}
@@ -365,7 +443,7 @@ func (s *scan) remote(n *node) {
 		c = Suspicious
 	case n.argContains("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"):
 		c = Suspicious
-	case n.any(func(a string) bool { return isSecretFile(a) && !strings.Contains(a, "/.ssh/") || a == "/etc/passwd" }):
+	case slices.ContainsFunc(words, func(a string) bool { return isSecretFile(a) && !strings.Contains(a, "/.ssh/") || a == "/etc/passwd" }):
 		c = Suspicious
 	case kindOfHost(far) == publicHost && isIP(far):
 		c = Suspicious

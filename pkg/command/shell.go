@@ -27,6 +27,8 @@ type node struct {
 	subs []sub
 	// via are the names of the wrappers it was taken out of: sudo, timeout.
 	via []string
+	// folders are directories made before it in the text.
+	folders []string
 	// swept is true when it uses the variable of a loop over many items.
 	swept bool
 	// inTest is true in the condition of an if, while or until.
@@ -38,6 +40,9 @@ type node struct {
 type binding struct{ name, value string }
 
 type redir struct{ fd, op, target string }
+
+// assignedWord is the word of a substitution that stands in an assignment.
+const assignedWord = -1
 
 // sub is the content of one substitution; word 0 is the command name.
 type sub struct {
@@ -311,6 +316,7 @@ func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin
 		redirs: append(w.ctx.redirs[:len(w.ctx.redirs):len(w.ctx.redirs)], own...),
 	}
 	if call != nil {
+		w.word = assignedWord
 		for _, a := range call.Assigns {
 			if v, ok := w.assign(a); ok && len(call.Args) > 0 {
 				n.binds = append(n.binds, binding{a.Name.Value, v})
@@ -330,6 +336,12 @@ func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin
 	n.swept = w.exp.swept
 	w.attachSubs(n)
 	w.s.nodes--
+	if n.name == "mkdir" && len(w.s.folders) < maxVars {
+		for _, d := range n.operands("m") {
+			w.s.folders = append(w.s.folders, strings.TrimRight(d, "/"))
+		}
+	}
+	n.folders = w.s.folders
 	w.nodes = append(w.nodes, n)
 	w.s.forget(n)
 }

@@ -29,6 +29,14 @@ func (s *scan) visit(n *node) {
 	s.network(n)
 	s.host(n)
 	s.discover(n)
+	s.defenses(n)
+	s.database(n)
+	s.cluster(n)
+	s.cloudImpact(n)
+	s.serves(n)
+	s.mails(n)
+	s.tunnels(n)
+	s.hooks(n)
 	s.escapes(n)
 	s.executes(n)
 	switch {
@@ -166,7 +174,7 @@ func (s *scan) history(name, value, text string) {
 func (s *scan) substituted(n *node) {
 	runs := isShell(n.name) || n.name == "eval" || n.name == "source" || n.name == "." || language(n.name) != nil
 	for _, sb := range n.subs {
-		if sb.word != 0 && !runs {
+		if sb.word == assignedWord || sb.word != 0 && !runs {
 			continue
 		}
 		for _, in := range sb.nodes {
@@ -185,11 +193,38 @@ func (s *scan) substituted(n *node) {
 // executes: the program itself is something that the text made, or lies in a
 // place where programs do not belong.
 func (s *scan) executes(n *node) {
+	for _, p := range launched(n) {
+		s.runsFile(p, n)
+	}
 	target := n.path
 	if !strings.Contains(target, "/") && s.files[target] == nil {
 		return
 	}
 	s.runsFile(target, n)
+}
+
+// launched are the files that a launcher of compiled programs is told to run.
+func launched(n *node) []string {
+	switch n.name {
+	case "java":
+		if jars := n.opt("-jar"); len(jars) > 0 && (isHiddenPath(jars[0]) || !strings.HasPrefix(jars[0], "/tmp/")) {
+			return jars
+		}
+		for _, p := range n.opt("-cp", "-classpath") {
+			if isTempPath(p + "/x") {
+				return []string{p + "/x"}
+			}
+		}
+	case "go":
+		if n.has("run") {
+			return n.operands("")[1:]
+		}
+	case "dotnet", "mono", "wine", "qemu-x86_64", "qemu-arm", "ghc", "kotlin", "scala", "cargo-script":
+		if w := n.operands(""); len(w) > 0 {
+			return w[:1]
+		}
+	}
+	return nil
 }
 
 // runsFile weighs the execution of a file, directly or by an interpreter.

@@ -21,7 +21,7 @@ func (s *scan) discover(n *node) {
 	switch {
 	case isReconScript(n.name):
 		s.hit(Recon, Suspicious, n.text, "T1082")
-	case isOneOf(n.name, "mimipenguin mimipenguin.sh lazagne trufflehog gitleaks gcploit laZagne.py pypykatz keyhunter noseyparker"):
+	case isOneOf(strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(n.name, ".py"), ".sh")), "mimipenguin lazagne trufflehog gitleaks gcploit pypykatz keyhunter noseyparker mimipy swap_digger 3snake sshlooter truffle detect-secrets"):
 		s.hit(CredentialSearch, Suspicious, n.text)
 	}
 	s.lookAround(n)
@@ -251,7 +251,7 @@ func (s *scan) grep(n *node) {
 	}
 	recursive := n.short('r') || n.short('R') || n.has("--recursive") || n.name == "rg" || n.name == "ag" || n.name == "ack"
 	environ := slices.ContainsFunc(n.from, func(f *node) bool {
-		return isOneOf(f.name, "env printenv set export") && len(f.args) == 0 || f.name == "ps" || f.name == "history" || f.argContains("/environ", "_history")
+		return isOneOf(f.name, "env printenv set export") && len(f.args) == 0 || f.name == "ps" || f.name == "history" || f.name == "strings" || f.name == "git" && f.has("log", "show", "grep", "reflog", "stash", "diff") || f.name == "docker" && f.has("inspect", "history") || f.argContains("/environ", "_history")
 	})
 	wide := slices.ContainsFunc(words, func(w string) bool {
 		return isOneOf(strings.TrimRight(w, "/*"), "/etc /home /root /var /opt /var/www /app /srv /usr /proc . /var/log /run /mnt ~ /data /workspace /tmp $HOME ./") || w == "/"

@@ -37,9 +37,12 @@ func (s *scan) packages(n *node) {
 		return
 	}
 	c := Neutral
+	if len(n.operands("t")) == 2 && n.any(func(a string) bool { return isOneOf(a, "netcat netcat-openbsd telnet nc socat") }) {
+		c = Suspicious // alone; beside other packages it waits for a port in an image
+	}
 	if n.any(func(a string) bool {
 		a, _, _ = strings.Cut(a, "=")
-		return isOneOf(a, "nmap masscan netcat netcat-openbsd netcat-traditional ncat nc socat hydra tor proxychains proxychains4 sshpass zmap john hashcat xmrig cpuminer libpcap-dev telnet tcpdump nikto sqlmap aircrack-ng metasploit pwncat pwncat-cs impacket nbtscan iodine") || isTempPath(a) || strings.HasPrefix(a, "http://")
+		return isOneOf(a, "nmap masscan netcat-traditional ncat nmap-ncat hydra tor proxychains proxychains4 sshpass zmap john hashcat xmrig cpuminer libpcap-dev tcpdump nikto sqlmap aircrack-ng metasploit pwncat pwncat-cs impacket nbtscan iodine") || isTempPath(a) || strings.HasPrefix(a, "http://")
 	}) {
 		c = Suspicious
 	}

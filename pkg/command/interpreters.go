@@ -143,7 +143,7 @@ func (s *scan) code(l *lang, code string, n *node, file bool) {
 	if n.hasStdin || file {
 		s.embedded(code, n.text)
 	}
-	f := features{l: l, code: squeeze(code), raw: code, long: file && len(code) > 4000}
+	f := features{l: l, code: joinLiterals(squeeze(code)), raw: code, long: file && len(code) > 4000}
 	literals := stringLiterals(code, 200)
 	for _, q := range literals {
 		if h, _ := splitHostPort(q); len(q) < 80 && (isIP(h) && strings.Contains(h, ".") || isDomain(h) && !looksLikeFile(h)) {
@@ -203,7 +203,7 @@ func (s *scan) overSocket(f *features, n *node) {
 		s.hit(BindShell, Malicious, n.text, "T1059.004", l.technique)
 	case shell:
 		s.hit(ReverseShell, Malicious, n.text, "T1059.004", l.technique)
-	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, "port", "connect_ex", "$_", "%d", "+str("):
+	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, ",port)", ",port),", ",p)", "connect_ex", "$_", "%d", "+str(", "{i}", ",i)"):
 		s.hit(PortScan, Suspicious, n.text)
 	case connects && !f.long && len(f.code) < 600 && !dialsOut(f.raw):
 		s.hit(HealthCheck, Benign, n.text)
@@ -317,6 +317,12 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 			remote = true
 		}
 	}
+	for _, q := range literals {
+		named := len(q) < 80 && containsAny(f.code, "host:'"+q, `host:"`+q, "hostname:'"+q, `hostname:"`+q, "Connection('"+q, `Connection("`+q)
+		if h, _ := splitHostPort(q); len(q) < 80 && (named || isIP(h) || isDomain(h) && !looksLikeFile(h)) && kindOfHost(h) == publicHost && strings.Contains(q, ".") {
+			remote = true
+		}
+	}
 	switch {
 	case f.any(l.fetch) && (evals || f.any(l.run) && !f.long) && (remote || evals):
 		s.hit(DownloadAndExecute, Malicious, n.text, "T1105", l.technique)
@@ -338,7 +344,7 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 	}
 	if remote && !f.long {
 		for _, q := range literals {
-			if strings.HasPrefix(q, "/") && isSecretFile(q) {
+			if strings.HasPrefix(q, "/") && (isSecretFile(q) || strings.HasPrefix(strings.TrimPrefix(q, "/var"), "/run/secrets")) {
 				s.hit(Exfiltration, Malicious, n.text, "T1048")
 			}
 		}

@@ -48,7 +48,7 @@ var langs = [...]lang{
 		name: "php", options: "-r --run -B", technique: "T1059.004",
 		connect: []string{"fsockopen(", "stream_socket_client(", "socket_connect(", "pfsockopen("}, listen: []string{"socket_listen(", "stream_socket_server("},
 		dup: []string{"<&3", "array(0=>$", "0=>$sock", ">&3"}, receive: []string{"fgets(", "fread(", "socket_read("},
-		run:   []string{"exec(", "shell_exec(", "system(", "passthru(", "popen(", "proc_open(", "`", "pcntl_exec("},
+		run:   []string{"exec(", "shell_exec(", "system(", "passthru(", "popen(", "proc_open(", "`", "pcntl_exec(", "='system'", "='exec'", "='shell_exec'", "='passthru'", `="system"`, `="exec"`, `="shell_exec"`, "call_user_func("},
 		fetch: []string{"file_get_contents('http", "file_get_contents(\"http", "curl_exec(", "fopen('http", "fopen(\"http", "copy('http", "copy(\"http"}, post: []string{"CURLOPT_POST", "'method'=>'POST'"},
 		eval: []string{"eval(", "assert(", "create_function(", "include("}, decode: []string{"base64_decode(", "gzinflate(", "gzuncompress(", "str_rot13(", "hex2bin("}, uid: []string{"posix_setuid(0"},
 	},

@@ -71,6 +71,8 @@ func (s *scan) metadataWords(n *node) {
 		}
 		if containsAny(a, "service-accounts/default/token", "meta-data/iam/security-credentials", "/identity/oauth2/token", "ram/security-credentials") || strings.Contains(a, "/service-accounts/") && strings.Contains(a, "/token") {
 			s.metadataPath = n.text
+		} else if containsAny(a, "computeMetadata/v1/instance/service-accounts", "computeMetadata/v1beta1/instance/service-accounts", "meta-data/iam") {
+			s.metadataList = n.text
 		}
 		if containsAny(a, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI") && (isDownloader(n) || language(n.name) != nil) {
 			s.hit(MetadataTokenAccess, Malicious, n.text)
@@ -99,6 +101,8 @@ func (s *scan) metadataWords(n *node) {
 func (s *scan) weighMetadata() {
 	if s.metadataHost != "" && s.metadataPath != "" {
 		s.hit(MetadataTokenAccess, Malicious, s.metadataPath)
+	} else if s.metadataHost != "" && s.metadataList != "" {
+		s.hit(MetadataTokenAccess, Suspicious, s.metadataList)
 	}
 }
 
@@ -153,6 +157,10 @@ func (s *scan) fetch(n *node) {
 		return
 	}
 	if s.uploads(n, targets) || s.carries(n, targets) {
+		return
+	}
+	if public && drips(n) {
+		s.hit(Exfiltration, Malicious, pipeText(n), "T1048")
 		return
 	}
 	if len(targets) == 0 {
@@ -386,7 +394,7 @@ func leaks(n *node) bool {
 
 // lookup weighs name lookups and pings that carry data.
 func (s *scan) lookup(n *node) {
-	if s.carries(n, nil) || n.name == "ping" && n.has("-p") && n.argContains("$") {
+	if s.carries(n, nil) || drips(n) || n.name == "ping" && n.has("-p") && n.argContains("$") {
 		s.hit(Exfiltration, Malicious, n.text, "T1048.003")
 		return
 	}

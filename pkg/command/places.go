@@ -91,6 +91,18 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 		}
 	}
 	s.writesHook(p, n, text)
+	if inner, ok := onHost(p); ok {
+		if _, ok := placeOf(inner); ok || isCronPlace(inner) {
+			s.hit(ContainerEscape, Malicious, pipeText(n))
+		}
+		p = inner
+	}
+	switch {
+	case isWatchingTool(p):
+		s.hit(Persistence, Suspicious, pipeText(n), "T1554")
+	case isAllLogs(p) && !appends:
+		s.hit(LogTampering, Suspicious, pipeText(n), "T1070.002")
+	}
 	pl, ok := placeOf(p)
 	if !ok {
 		return

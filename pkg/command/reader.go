@@ -100,7 +100,7 @@ type scan struct {
 	installs bool
 	// metadataHost and metadataPath are the texts that named a metadata server
 	// and one of its credentials; only both together ask for them.
-	metadataHost, metadataPath string
+	metadataHost, metadataPath, metadataList string
 	// cwd is the temporary or hidden directory the text changed into.
 	cwd string
 	// planted is set when the text wrote a file that names a shell.

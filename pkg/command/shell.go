@@ -236,7 +236,9 @@ func (w *walker) loop(c *syntax.ForClause) {
 		}
 		if l.Name != nil {
 			w.s.loops[l.Name.Value] = n
-			if n > 0 && n < manyItems && !strings.Contains(items[0], "$") {
+			if telling := tellingItem(items); telling != "" {
+				w.s.setVar(l.Name.Value, telling)
+			} else if n > 0 && n < manyItems && !strings.Contains(items[0], "$") {
 				w.s.setVar(l.Name.Value, items[0])
 			} else {
 				delete(w.s.vars, l.Name.Value)
@@ -244,6 +246,17 @@ func (w *walker) loop(c *syntax.ForClause) {
 		}
 	}
 	w.stmts(c.Do)
+}
+
+// tellingItem is the item of a loop that says most: a loop is read once, with
+// the file that it had better not touch.
+func tellingItem(items []string) string {
+	for _, i := range items {
+		if _, ok := placeOf(i); ok || isSystemLog(i) || isAllLogs(i) || strings.HasPrefix(i, "/") && (isSensitivePath(i) || isSystemPath(i)) || strings.HasPrefix(i, "~/.") && isSensitivePath(i) {
+			return i
+		}
+	}
+	return ""
 }
 
 // sweep marks the variables of a C-style loop.

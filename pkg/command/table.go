@@ -23,6 +23,10 @@ var rules = [...]rule{
 	{"xmrig xmr-stak xmr-stak-cpu xmr-stak-rx minerd cpuminer cpuminer-multi ccminer ethminer lolMiner nbminer phoenixminer t-rex gminer teamredminer nanominer cgminer bfgminer sgminer minergate minergate-cli xmrigDaemon xmrig-notls xmrigMiner claymore srbminer SRBMiner-MULTI wildrig-multi cryptonight kdevtmpfsi kinsing sysrv xmr",
 		Miner, Malicious, "", nil},
 	{"*", Miner, Malicious, "", minerArguments},
+	{"git curl wget aria2c", Miner, Suspicious, "", func(n *node) bool {
+		return (n.name != "git" || n.has("clone")) && n.any(func(a string) bool { return strings.Contains(a, "://") && namesMiner(a) })
+	}},
+	{"*", LateralTool, Suspicious, "T1496.002", func(n *node) bool { return isProxyware(n.name) }},
 
 	{"ip ifconfig", Recon, Suspicious, "T1040", func(n *node) bool { return n.has("promisc") }},
 	{"gcore", CredentialSearch, Suspicious, "T1003.007", nil},
@@ -214,7 +218,7 @@ var rules = [...]rule{
 	{"rm shred ln truncate cp unlink", HistoryDisabled, Suspicious, "T1070.003", func(n *node) bool { return n.any(isHistoryFile) }},
 
 	// Scanners and tools for reaching other machines.
-	{"nmap masscan zmap rustscan naabu unicornscan hping3 fscan arp-scan nbtscan kscan zgrab zgrab2 smbmap enum4linux crackmapexec netdiscover fping netexec nxc smbclient rpcclient onesixtyone snmpwalk snmp-check kerbrute bloodhound-python certipy ldapdomaindump dnsrecon dnsenum fierce amass subfinder httpx sx angryip p0f xprobe2", PortScan, Suspicious, "", func(n *node) bool {
+	{"nmap pnscan skanuvaty xscan masscan zmap rustscan naabu unicornscan hping3 fscan arp-scan nbtscan kscan zgrab zgrab2 smbmap enum4linux crackmapexec netdiscover fping netexec nxc smbclient rpcclient onesixtyone snmpwalk snmp-check kerbrute bloodhound-python certipy ldapdomaindump dnsrecon dnsenum fierce amass subfinder httpx sx angryip p0f xprobe2", PortScan, Suspicious, "", func(n *node) bool {
 		return !n.has("--version", "--help") && (n.name != "fping" || n.has("-g") || n.short('g'))
 	}},
 	{"ssh-keyscan showmount ldapsearch nbtstat", PortScan, Suspicious, "T1018", func(n *node) bool {

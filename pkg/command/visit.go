@@ -35,6 +35,7 @@ func (s *scan) visit(n *node) {
 	s.cloudImpact(n)
 	s.serves(n)
 	s.mails(n)
+	s.collected(n)
 	s.tunnels(n)
 	s.hooks(n)
 	s.escapes(n)
@@ -232,7 +233,7 @@ func (s *scan) runsFile(p string, n *node) {
 	if s.cwd != "" && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "$") {
 		p = s.cwd + "/" + strings.TrimPrefix(p, "./")
 	}
-	if a := s.files[path.Base(p)]; a != nil {
+	if a := s.files[path.Base(p)]; a != nil && !isVersionCheck(n) {
 		switch {
 		case a.downloaded:
 			s.hit(DownloadAndExecute, Malicious, a.origin+" ; "+n.text)

@@ -133,9 +133,17 @@ func (s *scan) cloudImpact(n *node) {
 	quiet := n.has("--quiet", "-q", "--force", "-y", "--yes", "--skip-final-snapshot", "--force-delete-without-recovery") || n.name != "gcloud"
 	scratch := n.argContains("preview", "staging", "test", "tmp", "temp", "dev-", "-dev", "ci-", "sandbox")
 	deletes := n.has("delete", "destroy", "remove", "rm", "rb", "purge")
+	if n.swept && n.argContains("secret") && n.has("access", "get-secret-value", "get", "read", "show") && isOneOf(n.name, "gcloud aws az vault kubectl") {
+		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
+	}
+	if isOneOf(n.name, "gsutil gcloud aws rclone") {
+		s.movesBucket(n)
+	}
 	switch n.name {
 	case "gcloud":
 		switch {
+		case n.has("search-all-iam-policies", "search-all-resources", "analyze-iam-policy"):
+			s.hit(Recon, Suspicious, n.text, "T1580")
 		case deletes && n.has("logging", "sinks") || n.has("logging") && n.has("update") && n.argContains("--exclusion", "--disabled"):
 			s.hit(LogTampering, Suspicious, n.text, "T1562.008")
 		case deletes && quiet && !scratch && n.has("projects", "sql", "buckets", "kms", "secrets", "snapshots", "backups", "databases", "disks", "clusters", "storage"):
@@ -152,7 +160,10 @@ func (s *scan) cloudImpact(n *node) {
 			s.hit(Persistence, Suspicious, n.text, "T1098.004")
 		}
 	case "gsutil":
-		if n.has("rb") && !scratch || n.has("rm") && (n.short('r') || n.short('a')) && n.any(wholeBucket) && !scratch {
+		if n.has("versioning", "retention") && n.has("off", "clear") {
+			s.hit(Destruction, Suspicious, n.text, "T1490")
+		}
+		if n.swept && n.has("rm") && n.short('r') && n.any(func(a string) bool { return strings.HasPrefix(a, "$") }) || n.has("rb") && !scratch || n.has("rm") && (n.short('r') || n.short('a')) && n.any(wholeBucket) && !scratch {
 			s.hit(Destruction, Suspicious, n.text, "T1485")
 		}
 	case "aws":
@@ -167,6 +178,45 @@ func (s *scan) cloudImpact(n *node) {
 			s.hit(Destruction, Suspicious, n.text, "T1485")
 		}
 	}
+}
+
+// isCommonModule: modules of the kernel that networks and file systems need.
+func isCommonModule(m string) bool {
+	for _, p := range [...]string{"tun", "fuse", "overlay", "br_netfilter", "ip_", "ip6", "ipt", "nf_", "nft", "xt_", "wireguard", "nfs", "cifs", "bridge", "loop", "dm_", "veth", "ipvs", "vhost", "kvm", "nvidia", "i2c", "snd", "uinput", "v4l2loopback", "-r"} {
+		if strings.HasPrefix(m, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// movesBucket: a bucket as a whole is copied to one whose name has no part in
+// common with it, or to an endpoint that is an address.
+func (s *scan) movesBucket(n *node) {
+	for _, v := range n.opt("--endpoint-url") {
+		if u, ok := parseURL(v); ok && isIP(u.host) && kindOfHost(u.host) == publicHost {
+			s.hit(Exfiltration, Suspicious, n.text, "T1537")
+		}
+	}
+	var buckets []string
+	for _, a := range n.args {
+		if scheme, rest, ok := strings.Cut(a, "://"); ok && (scheme == "gs" || scheme == "s3") && !strings.Contains(a, "$") {
+			name, _, _ := strings.Cut(rest, "/")
+			buckets = append(buckets, strings.ToLower(name))
+			if len(buckets) == 1 && !wholeBucket(a) {
+				return
+			}
+		}
+	}
+	if len(buckets) != 2 || !n.has("cp", "rsync", "sync", "mv") || !(n.short('r') || n.has("--recursive", "rsync", "sync")) {
+		return
+	}
+	for _, part := range strings.FieldsFunc(buckets[0], func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
+		if len(part) > 2 && strings.Contains(buckets[1], part) {
+			return
+		}
+	}
+	s.hit(Exfiltration, Suspicious, n.text, "T1537")
 }
 
 // wholeBucket reports whether an argument names a bucket as a whole.

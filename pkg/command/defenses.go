@@ -167,15 +167,41 @@ func (s *scan) wipesLogs(n *node) {
 			s.hit(LogTampering, Suspicious, n.text, "T1070.002")
 		}
 	case "find":
+		if n.has("-delete", "rm", "shred") && sweepsBackups(n) {
+			s.hit(Destruction, Suspicious, n.text, "T1490")
+		}
 		if len(n.args) > 0 && strings.TrimRight(n.args[0], "/") == "/var/log" && n.has("-delete", "rm", "truncate", "shred", "dd", "cp") &&
-			!n.has("-mtime", "-mmin", "-ctime", "-size", "-newer") && !n.argContains(".gz", ".1", ".old", "[0-9]") {
+			!n.has("-mtime", "-mmin", "-ctime", "-size", "-newer") && !onlyRotated(n) {
 			s.hit(LogTampering, Suspicious, n.text, "T1070.002")
+		}
+	case "xargs":
+		if n.has("rm", "shred", "unlink") && slices.ContainsFunc(n.from, func(f *node) bool { return f.name == "find" && sweepsBackups(f) }) {
+			s.hit(Destruction, Suspicious, pipeText(n), "T1490")
 		}
 	case "utmpdump", "logtamper", "wtmpclean":
 		if n.short('r') || n.name != "utmpdump" {
 			s.hit(LogTampering, Malicious, n.text, "T1070.002")
 		}
 	}
+}
+
+// sweepsBackups: a search over the whole system for dumps and backups, whatever their age.
+func sweepsBackups(n *node) bool {
+	return len(n.args) > 0 && isOneOf(strings.TrimRight(n.args[0], "/")+"/", "/ /home/ /var/ /data/ /mnt/ /srv/ /opt/") && n.argContains(".sql", ".bak", ".dump", "backup", ".vmdk", ".tar.gz", ".snap") && !n.has("-mtime", "-mmin", "-ctime", "-newer")
+}
+
+// onlyRotated: the search is for logs that were rotated away.
+func onlyRotated(n *node) bool {
+	names := 0
+	for i, a := range n.args {
+		if i > 0 && isOneOf(n.args[i-1], "-name -iname") {
+			names++
+			if !isOneOf(path.Ext(a), ".gz .1 .old .xz .bz2 .[0-9] .[0-9]*") {
+				return false
+			}
+		}
+	}
+	return names > 0
 }
 
 func isAllLogs(a string) bool {

@@ -21,7 +21,10 @@ func (s *scan) discover(n *node) {
 	switch {
 	case isReconScript(n.name):
 		s.hit(Recon, Suspicious, n.text, "T1082")
-	case isOneOf(strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(n.name, ".py"), ".sh")), "mimipenguin lazagne trufflehog gitleaks gcploit pypykatz keyhunter noseyparker mimipy swap_digger 3snake sshlooter truffle detect-secrets"):
+	case isOneOf(strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(n.name, ".py"), ".sh")), "mimipenguin lazagne gcploit pypykatz keyhunter noseyparker mimipy swap_digger 3snake sshlooter titus"):
+		s.hit(CredentialSearch, Suspicious, n.text)
+	}
+	if n.name == "trufflehog" && n.has("filesystem") && n.has("/", "/home", "/root", "/etc") {
 		s.hit(CredentialSearch, Suspicious, n.text)
 	}
 	s.lookAround(n)
@@ -174,8 +177,9 @@ func (s *scan) readsSecrets(n *node) {
 		}
 	}
 	for _, a := range read {
-		p := strings.TrimPrefix(a, "if=")
+		p := unglob(strings.TrimPrefix(a, "if="))
 		switch {
+		case n.name == "install" && n.has("-d"):
 		case strings.HasSuffix(p, "/etc/shadow") || strings.HasSuffix(p, "/etc/gshadow") || p == "/etc/sudoers" && n.name == "cat":
 			s.hit(CredentialSearch, Malicious, n.text, "T1003.008")
 		case isBrowserStore(p):

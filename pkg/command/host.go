@@ -213,6 +213,9 @@ func (s *scan) copies(n *node) {
 				s.hit(Persistence, Suspicious, n.text, "T1098.004")
 			}
 			return
+		case strings.HasSuffix(to, ".php") && n.argContains("$_", "eval(", "system(", "base64_decode("):
+			s.hit(Persistence, Malicious, n.text, "T1505.003")
+			return
 		case to == "/etc/selinux/config" && n.argContains("disabled", "permissive"):
 			s.hit(LogTampering, Suspicious, n.text, "T1562.001")
 			return

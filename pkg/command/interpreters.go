@@ -17,6 +17,9 @@ func (s *scan) runCode(n *node) {
 			s.keepDecoded(code)
 		}
 	}
+	if l.name == "php" && n.argContains("auto_prepend_file=http", "auto_append_file=http", "auto_prepend_file=data:", "auto_prepend_file=php:", "auto_prepend_file=/tmp", "allow_url_include=1", "allow_url_include=On") {
+		s.hit(DownloadAndExecute, Malicious, n.text, "T1105")
+	}
 	switch {
 	case code != "":
 		s.code(l, code, n, false)
@@ -196,7 +199,7 @@ func (s *scan) overSocket(f *features, n *node) {
 	shell := runs && (f.shell && (!f.long || f.any(l.dup)) || f.any(l.pty)) || f.any(l.dup) && (runs || f.shell) && l.name != "node" || runs && f.any(l.receive) && !f.long
 	shell = shell || runs && l.name == "powershell"
 	if shell && l.name == "node" {
-		shell = runs && (f.shell || f.any(l.dup))
+		shell = runs && (f.shell || f.any(l.dup) || f.any(l.receive) && containsAny(f.code, "exec(", "execSync(", "spawn(", "eval("))
 	}
 	switch {
 	case shell && listens && l.name == "awk", shell && listens && containsAny(f.code, "accept", "LocalPort", "createServer(", "TCPServer", "HTTPServer(", "Listen=>"):
@@ -298,6 +301,9 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 	evals, decodes := f.any(l.eval) && !f.long, f.any(l.decode)
 	if l.name == "python" && evals {
 		evals = containsAny(strings.NewReplacer("execfile(", "exec(", "re.compile(", "", "os.exec", "").Replace(f.code), "exec(", "eval(", "compile(", "__import__(")
+	}
+	if spelled := strings.Count(f.code, "chr(") + strings.Count(f.code, "CHR("); !f.long && (spelled > 7 || strings.Contains(f.code, "fromCharCode(") && strings.Count(f.code, ",") > 7 || strings.Count(f.raw, `\x`) > 15 || strings.Contains(f.code, "[::-1]")) && (f.any(l.eval) || f.any(l.run)) {
+		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
 	}
 	if evals && decodes {
 		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")

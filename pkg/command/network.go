@@ -22,7 +22,13 @@ func (s *scan) network(n *node) {
 	case isOneOf(n.name, "ssh autossh scp sftp rsync"):
 		s.remote(n)
 	case isOneOf(n.name, "ftp tftp lftp ncftp ftpget ftpput atftp"):
-		s.hit(Download, Suspicious, n.text)
+		c := Suspicious
+		if isOneOf(n.name, "lftp ncftp ftp") && !n.any(func(a string) bool {
+			return isIP(a) || containsAny(a, "-R", "put ") || slices.ContainsFunc(findURLs(a, 4), func(u url) bool { return isIP(u.host) })
+		}) && !n.hasStdin {
+			c = Neutral // a partner's server, by its name
+		}
+		s.hit(Download, c, n.text)
 	case n.name == "whois" && n.has("-h") && n.has("-p"), n.name == "finger" && n.argContains("@"):
 		s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
 	case isShell(n.name):
@@ -158,6 +164,9 @@ func (s *scan) fetch(n *node) {
 	}
 	if s.uploads(n, targets) || s.carries(n, targets) {
 		return
+	}
+	if n.has("-XDELETE", "DELETE") && (slices.Contains(n.via, "xargs") || n.swept || slices.ContainsFunc(targets, func(u url) bool { return isOneOf(u.path, "/_all /*") || u.port == "9200" && u.path == "/" })) {
+		s.hit(Destruction, Suspicious, pipeText(n), "T1485")
 	}
 	if public && drips(n) {
 		s.hit(Exfiltration, Malicious, pipeText(n), "T1048")

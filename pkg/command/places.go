@@ -98,6 +98,8 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 		p = inner
 	}
 	switch {
+	case appends && isOneOf(n.name, "dd head") && containsAny("^"+p, "^/usr/local/bin/", "^/usr/bin/", "^/bin/", "^/usr/sbin/"):
+		s.hit(LogTampering, Suspicious, pipeText(n), "T1027.001")
 	case isWatchingTool(p):
 		s.hit(Persistence, Suspicious, pipeText(n), "T1554")
 	case isAllLogs(p) && !appends:
@@ -124,6 +126,7 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 		pl.class = Neutral // a cron container hands its environment on
 	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && !containsAny(text, "trap", "PROMPT_COMMAND", "LD_PRELOAD") && !aliasesTool(text):
 		pl.class = Neutral // export PATH=... and the like
+	case pl.technique == "T1505.003" && (path.Ext(p) != ".php" || isHiddenPath(p) || slices.ContainsFunc(append(n.from[:len(n.from):len(n.from)], n), isDecoder)):
 	case pl.technique == "T1505.003" && known && !containsAny(text, "$_", "eval", "system", "exec", "Runtime", "base64", "getParameter", "passthru"):
 		pl.class = Neutral
 	case pl.behavior == LogTampering && appends && n.name != "":

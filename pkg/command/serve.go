@@ -91,6 +91,10 @@ func (s *scan) tunnels(n *node) {
 		if n.has("access") || n.has("--url") || n.has("--hello-world") || n.argContains("ssh://", "tcp://", "rdp://") {
 			s.hit(LateralTool, Suspicious, n.text, "T1572")
 		}
+	case "tailscaled":
+		if n.any(func(a string) bool { _, v, _ := strings.Cut(a, "="); return isHiddenPath(v) }) {
+			s.hit(LateralTool, Suspicious, n.text, "T1572")
+		}
 	case "tailscale":
 		if n.has("--ssh", "--advertise-routes", "--advertise-exit-node", "funnel") {
 			s.hit(LateralTool, Suspicious, n.text, "T1572")

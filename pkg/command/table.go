@@ -55,7 +55,15 @@ var rules = [...]rule{
 		return n.any(func(a string) bool { return isDisk(a) || a == "cgroup" || a == "rdma" }) && !n.has("-a")
 	}},
 	{"debugfs", ContainerEscape, Malicious, "", func(n *node) bool { return n.any(isDisk) }},
-	{"insmod modprobe", ContainerEscape, Suspicious, "T1611", func(n *node) bool { return n.name == "insmod" || n.any(isTempPath) }},
+	{"insmod modprobe rmmod", ContainerEscape, Suspicious, "T1611", func(n *node) bool {
+		return n.name != "modprobe" || n.any(isTempPath) || !n.has("-n", "-c", "--show-depends") && len(n.operands("CSd")) > 0 && !n.any(isCommonModule)
+	}},
+	{"mknod", ContainerEscape, Malicious, "T1611", func(n *node) bool { return n.has("b") }},
+	{"mount", ContainerEscape, Suspicious, "T1611", func(n *node) bool {
+		return has2(n, "-t", "proc") || has2(n, "-t", "sysfs") || has2(n, "-t", "securityfs") || has2(n, "-t", "debugfs") || has2(n, "-t", "tracefs") || has2(n, "-t", "devtmpfs") || has2(n, "-t", "overlay")
+	}},
+	{"ctr crictl nerdctl docker", ContainerEscape, Suspicious, "T1611", func(n *node) bool { return n.argContains("unix:///host", "=/host/") }},
+	{"ttyd gotty wetty shellinabox shellinaboxd webssh2", BindShell, Suspicious, "T1059.004", func(n *node) bool { return !n.has("--version", "--help") }},
 	{"chroot", ContainerEscape, Suspicious, "", func(n *node) bool {
 		return n.any(func(a string) bool {
 			return isOneOf(strings.TrimSuffix(a, "/"), "/host /mnt /hostfs /rootfs /mnt/host /proc/1/root /node /host-root") || strings.HasPrefix(a, "/mnt/") || strings.HasPrefix(a, "/proc/1/")
@@ -124,6 +132,9 @@ var rules = [...]rule{
 			return false
 		})
 	}},
+	{"azcopy megaput mega-put gdrive dbxcli", Exfiltration, Suspicious, "T1567", func(n *node) bool {
+		return n.name != "azcopy" || len(n.operands("")) > 2 && !strings.Contains(n.operands("")[1], "://")
+	}},
 	{"cancel", Exfiltration, Suspicious, "T1048", func(n *node) bool { return n.has("-h") && n.has("-u") }},
 	{"git", Exfiltration, Suspicious, "T1567", func(n *node) bool {
 		return n.has("push") && n.any(func(a string) bool {
@@ -137,10 +148,17 @@ var rules = [...]rule{
 		return has2(n, "-u", "0") || n.has("-u0", "--uid=0", "-ou") || has2(n, "-ou", "0") || has2(n, "-g", "0") && n.short('o')
 	}},
 	{"useradd adduser", Persistence, Suspicious, "T1136.001", func(n *node) bool {
-		return n.argContains("sudo", "wheel", "docker") || n.has("-p", "--password") || !n.has("-r", "-S", "-D", "-H", "-M", "--system", "--no-create-home", "--disabled-password", "--disabled-login", "-u", "--uid") && !n.argContains("nologin", "/bin/false") && !n.short('r') && !n.short('S') && !n.short('D') && !n.short('u') && !n.short('H')
+		return n.argContains("sudo", "wheel", "docker") || n.has("-p", "--password") || (n.has("-M", "-N", "--no-create-home") || n.short('o')) && n.any(func(a string) bool { return isShell(baseName(a)) && strings.HasPrefix(a, "/") }) || !n.has("-r", "-S", "-D", "-H", "-M", "--system", "--no-create-home", "--disabled-password", "--disabled-login", "-u", "--uid") && !n.argContains("nologin", "/bin/false") && !n.short('r') && !n.short('S') && !n.short('D') && !n.short('u') && !n.short('H')
 	}},
 	{"usermod gpasswd adduser", Persistence, Suspicious, "T1098", func(n *node) bool {
-		return n.any(func(a string) bool { return isOneOf(a, "sudo wheel root admin shadow") }) && !n.has("-u")
+		return n.any(func(a string) bool {
+			for g := range strings.SplitSeq(a, ",") {
+				if isOneOf(g, "sudo wheel root admin shadow disk") {
+					return true
+				}
+			}
+			return false
+		}) && !n.has("-u")
 	}},
 	{"usermod", Persistence, Malicious, "T1098", func(n *node) bool { return has2(n, "-u", "0") || n.has("-ou") }},
 	{"chpasswd passwd", Persistence, Suspicious, "T1098", func(n *node) bool {
@@ -193,6 +211,9 @@ var rules = [...]rule{
 	{"kill", Destruction, Malicious, "T1489", func(n *node) bool { return has2(n, "-9", "-1") || has2(n, "-KILL", "-1") }},
 	{"shutdown reboot poweroff halt init telinit", Destruction, Suspicious, "T1529", func(n *node) bool { return n.name != "init" && n.name != "telinit" || n.has("0", "6") }},
 	{"stress stress-ng", Destruction, Suspicious, "T1499", nil},
+	{"*", Destruction, Suspicious, "T1498", func(n *node) bool {
+		return containsAny(strings.ToLower(n.name), "flood", "ddos", "slowloris", "goldeneye", "stress-http", "stresser", "torshammer", "xerxes", "mhddos", "udp-bomb") || n.name == "hping3" && n.has("--flood")
+	}},
 	{"yes", Destruction, Suspicious, "T1499", func(n *node) bool { return len(n.to) == 0 && writesNull(n) }},
 
 	// Logs, audit, defences.
@@ -398,6 +419,8 @@ func minerArguments(n *node) bool {
 		switch {
 		case containsAny(low, "stratum+tcp://", "stratum+ssl://", "stratum+tls://", "stratum+udp://", "stratum1+", "stratum2+", "stratum://", "daemon+http://"):
 			return true
+		case strings.HasPrefix(strings.TrimPrefix(low, "./"), "xmr"), containsAny(low, "monero", "hashvault", "nanopool", "2miners", "unmineable", "nicehash", "minexmr", "c3pool", "herominers", "moneroocean", "supportxmr", "f2pool", "poolin."):
+			score++
 		case strings.HasPrefix(low, "--donate-level") || low == "--nicehash" || low == "--randomx-1gb-pages" || strings.HasPrefix(low, "--cpu-max-threads-hint") || strings.HasPrefix(low, "--cpu-priority") || strings.HasPrefix(low, "--rig-id") || low == "--randomx-no-numa" || strings.HasPrefix(low, "--randomx-"):
 			score += 2
 		case (low == "-a" || low == "--algo" || low == "--coin") && i+1 < len(n.args) && isCoinAlgorithm(n.args[i+1]), strings.HasPrefix(low, "--algo=") && isCoinAlgorithm(a[7:]), strings.HasPrefix(low, "--coin=") && isCoinAlgorithm(a[7:]):

@@ -15,6 +15,7 @@ func (s *scan) visit(n *node) {
 	s.depth++
 	s.work.visits++
 	defer func() { s.depth-- }()
+	n = s.resolved(n)
 	s.words(n)
 	s.connects(n)
 	s.writes(n)
@@ -35,6 +36,8 @@ func (s *scan) visit(n *node) {
 	s.cloudImpact(n)
 	s.serves(n)
 	s.mails(n)
+	s.carried(n)
+	s.probes(n)
 	s.collected(n)
 	s.tunnels(n)
 	s.hooks(n)

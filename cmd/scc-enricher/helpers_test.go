@@ -105,6 +105,10 @@ type rigOptions struct {
 	// signer, if set, makes the service verify tokens.
 	signer *emulator.Signer
 	flags  []string
+	// now, if set, is the service's clock.
+	now func() time.Time
+	// change changes the service before it serves; may be nil.
+	change func(*service)
 	// topics leaves the record topic in place; without it records are kept in
 	// the rig.
 	topics bool
@@ -145,10 +149,13 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.signer != nil {
 		args = append(args, "--push-auth=oidc", "--push-audience="+r.url, "--push-service-account="+testPusher, "--push-jwks-url="+r.api+"/oauth2/v3/certs")
 	}
-	r.stop = serveOn(t, listener, r.log, func(svc *service) {
+	r.stop = serveAt(t, listener, r.log, o.now, func(svc *service) {
 		r.svc = svc
 		if !o.topics {
 			svc.pipeline.Records = countedRecords{r.records, svc.metrics}
+		}
+		if o.change != nil {
+			o.change(svc)
 		}
 	}, append(args, o.flags...)...)
 	return r
@@ -158,10 +165,17 @@ func newRig(t *testing.T, o rigOptions) *rig {
 // the function it returns is called, or the test ends.
 func serveOn(t testing.TB, l net.Listener, log io.Writer, change func(*service), args ...string) (stop func() error) {
 	t.Helper()
+	return serveAt(t, l, log, nil, change, args...)
+}
+
+// serveAt is serveOn by another clock.
+func serveAt(t testing.TB, l net.Listener, log io.Writer, now func() time.Time, change func(*service), args ...string) (stop func() error) {
+	t.Helper()
 	settings, err := defaultServe(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings.now = now
 	logger, err := telemetry.NewLogger(log, "info")
 	if err != nil {
 		t.Fatal(err)

@@ -33,8 +33,13 @@ const (
 	maxWait = 25 * time.Hour
 )
 
+// ErrPostponed is in the error of a follow-up that could not be done yet and
+// was put into the queue again, for later: an outage may last longer than a
+// queue repeats a task.
+var ErrPostponed = errors.New("postponed")
+
 // FollowUp runs a task of the follow-up queue. It returns nil for what can
-// never succeed.
+// never succeed. A task whose error wraps ErrPostponed need not be repeated.
 func (p *Pipeline) FollowUp(ctx context.Context, t followup.Task) error {
 	var err error
 	switch t.Kind {
@@ -81,6 +86,26 @@ func (p *Pipeline) later(ctx context.Context, f *finding.Finding, kind followup.
 	}
 	return nil
 }
+
+// postpone puts a task that could not be done into the queue again, each time
+// for longer. Without an attempt left, or a queue that takes it, the task fails.
+func (p *Pipeline) postpone(ctx context.Context, seed *finding.Finding, t followup.Task, why error) error {
+	wait, most := firstComplete, maxCompletes
+	if t.Kind == followup.Settle {
+		wait, most = p.Settings.SettleDelay, maxSettles
+	}
+	if p.FollowUps == nil || t.Attempt >= most {
+		return why
+	}
+	next := t.Attempt + 1
+	if err := p.later(ctx, seed, t.Kind, next, p.Now().Add(wait<<next)); err != nil {
+		return errors.Join(why, err)
+	}
+	return fmt.Errorf("%w: %w", ErrPostponed, why)
+}
+
+// errUnlisted: the list does not hold the finding. It lags, or the finding is gone.
+var errUnlisted = errors.New("the finding is not in the list")
 
 // resourceOf names the workload as a task carries it.
 func resourceOf(f *finding.Finding) string {
@@ -148,8 +173,9 @@ func (g given) ListRelated(context.Context, evidence.RelatedQuery) ([]finding.Fi
 
 // Settle makes the marks of all findings of one container say what is known of
 // their incidents now. It lists once, and writes only marks that differ. While
-// findings keep coming it waits for them, longer each time, and after some
-// waiting settles what is there and comes again.
+// findings keep coming, or the list does not hold the task's own yet, it waits
+// for them, longer each time, and after some waiting settles what is there and
+// comes again.
 func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	seed, ok := seedOf(t)
 	if !ok {
@@ -157,9 +183,9 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	}
 	listed, err := p.list(ctx, seed)
 	if err != nil {
-		return err
+		return p.postpone(ctx, seed, t, err)
 	}
-	if p.busy(listed.findings) && t.Attempt < maxSettles && p.FollowUps != nil {
+	if (p.busy(listed.findings) || newest(seed, listed.findings) == nil) && t.Attempt < maxSettles && p.FollowUps != nil {
 		err := p.later(ctx, seed, followup.Settle, t.Attempt+1, p.Now().Add(p.Settings.SettleDelay<<(t.Attempt+1)))
 		// A queue that is closing takes nothing: then now is the time.
 		if (t.Attempt < patience || err != nil) && !errors.Is(err, followup.ErrClosed) {
@@ -331,15 +357,22 @@ func (p *Pipeline) Complete(ctx context.Context, t followup.Task) error {
 	}
 	listed, err := p.list(ctx, seed)
 	if err != nil {
-		return err
+		return p.postpone(ctx, seed, t, err)
 	}
 	f := newest(seed, listed.findings)
-	if f == nil || !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
+	if f == nil {
+		return p.postpone(ctx, seed, t, errUnlisted)
+	}
+	if !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
 		return nil
 	}
 	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete {
 		return nil
 	}
-	_, err = p.refresh(ctx, f, listed, t.Attempt+1)
+	changed, err := p.refresh(ctx, f, listed, t.Attempt+1)
+	if changed != nil && !alone(f, listed.findings) && p.FollowUps != nil {
+		// What the sources said at last counts for the others of the incident, too.
+		err = errors.Join(err, p.later(ctx, seed, followup.Settle, 0, p.Now().Add(p.Settings.SettleDelay)))
+	}
 	return err
 }

@@ -156,16 +156,17 @@ func (p *Pipeline) busy(listed []finding.Finding) bool {
 	return false
 }
 
-// told are the marks of which the incident decides.
+// told are the marks of a finding of which its incident decides.
 func (p *Pipeline) told(f *finding.Finding, inc incident.Incident) map[string]string {
-	change := p.company(inc)
 	known := marks.Read(p.Settings.MarkPrefix, f.Marks)
-	if st, ok := p.standing(f); inc.Alone() && (!ok || st.OwnScore == known.Score) {
-		return change
+	joint := assess.Joint{Score: known.Score, Verdict: assess.Verdict(known.Verdict), Priority: known.Priority, Action: assess.Action(known.NextAction)}
+	if st, ok := p.standing(f); !inc.Alone() || ok && st.OwnScore != known.Score {
+		joint = p.joint(inc, p.standings(inc))
 	}
-	joint := p.joint(inc, p.standings(inc))
+	change := p.company(inc)
 	change["score"], change["verdict"] = fmt.Sprintf("%03d", joint.Score), string(joint.Verdict)
 	change["priority"], change["next_action"] = joint.Priority, string(joint.Action)
+	change["summary"] = p.Redactor.Line(assess.Retell(known.Summary, assess.Action(known.NextAction), f, inc, joint), marks.MaxSummary)
 	return change
 }
 

@@ -33,10 +33,11 @@ type marked struct {
 }
 
 func newStandings() (s standings, err error) {
-	if s.marked, err = otter.New(&otter.Options[string, marked]{MaximumSize: maxStandings}); err != nil {
+	now := func(work func()) { work() }
+	if s.marked, err = otter.New(&otter.Options[string, marked]{MaximumSize: maxStandings, Executor: now}); err != nil {
 		return s, err
 	}
-	s.estimates, err = otter.New(&otter.Options[finding.Identity, assess.Standing]{MaximumSize: maxStandings})
+	s.estimates, err = otter.New(&otter.Options[finding.Identity, assess.Standing]{MaximumSize: maxStandings, Executor: now})
 	return s, err
 }
 

@@ -13,9 +13,11 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/redact"
 )
 
+// MaxSummary is the longest value of the mark "summary", in characters.
+const MaxSummary = 600
+
 // The longest values, in characters. Lists are cut between their elements.
 const (
-	maxSummary    = 600
 	maxCommand    = 1000
 	maxLong       = 2000
 	maxList       = 1000
@@ -76,7 +78,7 @@ func conclusion(r *record.Record, put putter) {
 	put("score", fmt.Sprintf("%03d", within(a.Score)), maxShort)
 	put("own_score", fmt.Sprintf("%03d", within(a.OwnScore)), maxShort)
 	put("priority", a.Priority, maxShort)
-	put("summary", a.Summary, maxSummary)
+	put("summary", a.Summary, MaxSummary)
 	put("next_action", a.NextAction, maxShort)
 
 	reasons := slices.Clone(a.Reasons)
@@ -210,7 +212,7 @@ func related(r *record.Record, put putter) { company(r.Incident, put) }
 // Company are the marks that say what a finding belongs to, by name without
 // prefix. For a finding that stands alone all of them are empty.
 func Company(i *record.Incident) map[string]string {
-	out := map[string]string{"incident": "", "related_count": "", "related": "", "incident_start": "", "incident_end": ""}
+	out := map[string]string{"incident": "", "related_count": "", "related": "", "related_muted": "", "incident_start": "", "incident_end": ""}
 	company(i, func(name, value string, limit int) { out[name] = redact.Clean(value, limit) })
 	return out
 }
@@ -226,6 +228,9 @@ func company(i *record.Incident, put putter) {
 		categories = append(categories, fmt.Sprintf("%s(%d)", element(c.Name), c.Count))
 	}
 	put("related", list(categories, ",", maxList), maxList)
+	if i.RelatedMuted > 0 {
+		put("related_muted", strconv.Itoa(i.RelatedMuted), maxShort)
+	}
 	put("incident_start", i.Start.UTC().Format(time.RFC3339Nano), maxShort)
 	put("incident_end", i.End.UTC().Format(time.RFC3339Nano), maxShort)
 }

@@ -292,7 +292,13 @@ func (b *builder) incident() *Incident {
 	}
 	out := &Incident{
 		ID: clean(inc.ID, 64), Start: inc.Start.UTC(), End: inc.End.UTC(),
-		RelatedCount: len(inc.Others()), Categories: b.categories(inc.Others()),
+	}
+	others := inc.Others()
+	out.RelatedCount, out.Categories = len(others), b.categories(others)
+	for _, m := range others {
+		if m.Finding != nil && m.Finding.Muted() {
+			out.RelatedMuted++
+		}
 	}
 	seed := slices.IndexFunc(inc.Members, func(m incident.Member) bool { return m.Seed })
 	lo := max(0, min(seed-maxMembers/2, len(inc.Members)-maxMembers))
@@ -346,7 +352,7 @@ func (b *builder) assessment() Assessment {
 	a := &b.in.Assessment
 	out := Assessment{
 		Verdict: string(a.Verdict), Score: a.Score, OwnScore: a.OwnScore, Priority: clean(a.Priority, 8),
-		NextAction: string(a.NextAction), Summary: b.text(a.Summary, maxText), Exposure: string(a.Exposure),
+		NextAction: string(a.NextAction), Summary: b.text(a.Summary, maxText), Story: b.text(a.Story, maxText), Exposure: string(a.Exposure),
 		ConfigRisks: b.texts(a.ConfigRisks, maxList, 64), Unchecked: b.once(a.Unchecked, maxUnchecked, maxText),
 		Policy: b.text(a.PolicyID, maxName),
 	}

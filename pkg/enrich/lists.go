@@ -23,9 +23,10 @@ const (
 )
 
 // lists are the lists of related findings that were read a moment ago, with
-// what this instance has seen and written since. They make a delivery cheap
-// and never justify lowering anything: settling and rereading ask anew, and
-// what was written from a kept list is always settled. The zero value is ready.
+// what this instance has seen and written since. They make the first marks of a
+// finding cheap and never justify lowering any: who would replace marks, or
+// settles, asks anew, and what was written from a kept list is always settled.
+// The zero value is ready.
 type lists struct {
 	mu    sync.Mutex
 	kept  map[place]*kept
@@ -102,8 +103,8 @@ func (l *lists) note(q evidence.RelatedQuery, f *finding.Finding, now time.Time)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kept[placeOf(q)]
-	if k == nil {
-		return
+	if k == nil || now.Sub(k.began) >= 2*keepFor || l.total >= maxKeptFindings {
+		return // nobody is answered from it any more, or it is full
 	}
 	before := len(k.findings)
 	k.put(f, now)

@@ -52,14 +52,14 @@ func (p *Pipeline) arrived(ctx context.Context, f *finding.Finding) *view {
 	return v
 }
 
-// conclude assesses what was found out. Where that would lower marks somebody
-// may know more: the findings are listed once more, whatever was kept. It says
-// why there is nothing to do, or Go.
+// conclude assesses what was found out. Where that would lower marks, or replace
+// marks that only a kept list knows, somebody may know more: the findings are
+// listed anew. It says why there is nothing to do, or Go.
 func (p *Pipeline) conclude(ctx context.Context, v *view) Decision {
 	if d := v.again(); d != Go {
 		return d
 	}
-	if p.assess(v); p.lowers(v) && p.reread(ctx, v) {
+	if p.assess(v); (p.lowers(v) || p.replaces(v)) && p.reread(ctx, v) {
 		if d := v.again(); d != Go {
 			return d
 		}
@@ -132,6 +132,16 @@ func (p *Pipeline) earlier(v *view) []time.Time {
 func (p *Pipeline) lowers(v *view) bool {
 	known := marks.Read(p.Settings.MarkPrefix, v.existing())
 	return known.Present && known.EventTime.Equal(v.f.EventTime) && known.Score > v.rec.Assessment.Score
+}
+
+// replaces reports whether marks would be replaced of which only a list tells
+// that was not read for this finding.
+func (p *Pipeline) replaces(v *view) bool {
+	if !v.kept || !marks.Read(p.Settings.MarkPrefix, v.existing()).Present {
+		return false
+	}
+	set, remove := marks.Diff(v.existing(), v.want, p.Settings.MarkPrefix)
+	return len(set)+len(remove) > 0
 }
 
 // again asks the gate's questions of the finding as it is now: a delivery that

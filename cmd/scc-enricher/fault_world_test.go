@@ -39,7 +39,9 @@ func faultService(p, s int) string {
 }
 
 // faultHash is the hash of a finding's binary.
-func faultHash(p, s, n int) string { return fmt.Sprintf("%02d%02d%02d", p, s, n) + strings.Repeat("ab", 29) }
+func faultHash(p, s, n int) string {
+	return fmt.Sprintf("%02d%02d%02d", p, s, n) + strings.Repeat("ab", 29)
+}
 
 // faultWorld is a world as it was at base, by a clock that may be wrong.
 func faultWorld(t testing.TB, base time.Time, now func() time.Time) *emulator.World {

@@ -33,7 +33,7 @@ const (
 func Render(r *record.Record, prefix string) Set {
 	v := map[string]string{}
 	put := func(name, value string, limit int) {
-		if value = redact.Clean(value, min(limit, MaxValue)); value != "" {
+		if value = harmless(redact.Clean(value, min(limit, MaxValue)), min(limit, MaxValue)); value != "" {
 			v[name] = value
 		}
 	}
@@ -56,6 +56,16 @@ func Render(r *record.Record, prefix string) Set {
 }
 
 type putter func(name, value string, limit int)
+
+// harmless puts an apostrophe before a value that a spreadsheet would take for
+// a formula (https://owasp.org/www-community/attacks/CSV_Injection): findings
+// are exported, and an attacker chooses how a command line begins.
+func harmless(value string, limit int) string {
+	if first, _ := utf8.DecodeRuneInString(value); value == "" || !strings.ContainsRune("=+-@＝＋－＠", first) {
+		return value
+	}
+	return redact.Clean("'"+value, limit)
+}
 
 // state says what was done, when, and how far it got.
 func state(r *record.Record, put putter) {
@@ -213,7 +223,7 @@ func related(r *record.Record, put putter) { company(r.Incident, put) }
 // prefix. For a finding that stands alone all of them are empty.
 func Company(i *record.Incident) map[string]string {
 	out := map[string]string{"incident": "", "related_count": "", "related": "", "related_muted": "", "incident_start": "", "incident_end": ""}
-	company(i, func(name, value string, limit int) { out[name] = redact.Clean(value, limit) })
+	company(i, func(name, value string, limit int) { out[name] = harmless(redact.Clean(value, limit), limit) })
 	return out
 }
 

@@ -3,7 +3,7 @@
 # a shell, an interpreter, a package manager, a file that runs as somebody else
 # (setuid, setgid), or one of ours that not only root may write.
 set -eu
-root="${1:?the folder of the image's files}"
+root="${1:?say the folder}"
 [ -f "$root/scc-enricher" ] || { echo "no binary in $root"; exit 1; }
 
 bad=""

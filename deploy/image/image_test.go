@@ -218,6 +218,11 @@ func TestLinterVersion(t *testing.T) {
 	if !ok || !strings.Contains(read(t, "cloudbuild.yaml"), "GOLANGCI_VERSION="+version+"\n") {
 		t.Errorf("cloudbuild.yaml lints with another version than .ci/run (%s)", version)
 	}
+	_, version, ok = strings.Cut(read(t, ".ci/run"), "govulncheck_version=")
+	version, _, _ = strings.Cut(version, "\n")
+	if !ok || !strings.Contains(read(t, "cloudbuild.yaml"), "GOVULNCHECK_VERSION="+version+"\n") {
+		t.Errorf("cloudbuild.yaml looks for vulnerabilities with another version than .ci/run (%s)", version)
+	}
 }
 
 // TestSmoke builds and tries the image. It takes most of a minute, so it runs

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -26,22 +27,16 @@ func TestInstallScriptMakesTheSameAlerts(t *testing.T) {
 		all, err := s.instances(r)
 		f.must(err, r.String())
 		for _, each := range all {
-			text := func(block, attribute string) string {
-				for _, b := range blocks(r.body, block) {
-					if block == "conditions" {
-						b = blocks(b, "condition_prometheus_query_language")[0]
-					}
-					out, err := s.text(b, attribute, each)
-					f.must(err, attribute)
-					return out
-				}
-				return ""
+			text := func(b *hclsyntax.Body, attribute string) string {
+				out, err := s.text(b, attribute, each)
+				f.must(err, attribute)
+				return out
 			}
-			title, err := s.text(r.body, "display_name", each)
-			f.must(err, "display_name")
-			severity, err := s.text(r.body, "severity", each)
-			f.must(err, "severity")
-			want[title] = alert{title, severity, text("conditions", "duration"), text("conditions", "query"), text("documentation", "content")}
+			condition := blocks(blocks(r.body, "conditions")[0], "condition_prometheus_query_language")[0]
+			title := text(r.body, "display_name")
+			want[title] = alert{
+				title, text(r.body, "severity"), text(condition, "duration"), text(condition, "query"), text(blocks(r.body, "documentation")[0], "content"),
+			}
 		}
 	}
 	for _, r := range w.m.of("google_logging_metric") {

@@ -66,7 +66,9 @@ func seen(t *testing.T, v any) {
 	t.Helper()
 	switch v := v.(type) {
 	case string:
-		if strings.ContainsFunc(v, func(r rune) bool { return r != '\n' && r != '\t' && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)) }) {
+		if strings.ContainsFunc(v, func(r rune) bool {
+			return r != '\n' && r != '\t' && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r))
+		}) {
 			t.Fatalf("%q has characters that are not seen", v)
 		}
 	case []any:

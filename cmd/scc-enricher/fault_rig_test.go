@@ -85,13 +85,13 @@ func newFaultRig(t *testing.T, base time.Time, sc *faultScenario) *faultRig {
 func (r *faultRig) pump(times int) (quiet bool) {
 	r.t.Helper()
 	for range times {
-		ctx, cancel := context.WithTimeout(r.t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(r.t.Context(), 250*time.Millisecond)
 		err := r.pusher.Wait(ctx)
 		cancel()
 		if err == nil {
 			return true
 		}
-		r.clock.jump(4 * time.Second)
+		r.clock.jump(10 * time.Second)
 	}
 	return false
 }

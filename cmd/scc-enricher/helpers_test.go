@@ -87,8 +87,9 @@ type rig struct {
 	t   *testing.T
 	emu *emulator.Emulator
 	svc *service
-	// api is the base URL of Google's emulated APIs, url that of the push endpoint.
-	api, url string
+	// api is the base URL of Google's emulated APIs, vt that of VirusTotal, url
+	// that of the push endpoint.
+	api, vt, url string
 	log      *buffer
 	records  *rawRecords
 	// stop ends the service as SIGTERM does, and returns what serve returned.
@@ -131,8 +132,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if r.api, err = emu.Start(ctx, "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	vt, err := emu.StartVirusTotal(ctx, "127.0.0.1:0")
-	if err != nil {
+	if r.vt, err = emu.StartVirusTotal(ctx, "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	emu.OnPublish(func(n emulator.Notification) {
@@ -143,7 +143,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	listener := listen(t)
 	r.url = "http://" + listener.Addr().String() + "/push"
 	args := []string{
-		"--scc-endpoint=" + r.api, "--logging-endpoint=" + r.api, "--run-endpoint=" + r.api, "--vt-endpoint=" + vt, "--vt-api-key=made-up",
+		"--scc-endpoint=" + r.api, "--logging-endpoint=" + r.api, "--run-endpoint=" + r.api, "--vt-endpoint=" + r.vt, "--vt-api-key=made-up",
 		"--push-auth=none",
 	}
 	if o.signer != nil {

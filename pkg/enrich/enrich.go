@@ -233,7 +233,7 @@ func (p *Pipeline) enrich(ctx context.Context, f *finding.Finding) (_ *Result, e
 	if err != nil {
 		return nil, err
 	}
-	if p.Writer != nil {
+	if p.Writer != nil && (!v.poorer || result.Decision == Written) {
 		result.FollowErr = p.follow(ctx, v, 0)
 	}
 	return result, nil
@@ -244,8 +244,7 @@ func (p *Pipeline) enrich(ctx context.Context, f *finding.Finding) (_ *Result, e
 // and cannot be had now must not lower them: then only what the incident says
 // is brought up to date, and no record tells less than the one before.
 func (p *Pipeline) write(ctx context.Context, v *view) (*Result, error) {
-	poorer := p.poorer(v)
-	if poorer {
+	if v.poorer = p.poorer(v); v.poorer {
 		v.want = p.patched(v)
 	}
 	result := &Result{Decision: Unchanged, Record: v.rec, Marks: v.want.Values, Evidence: v.ev}
@@ -259,7 +258,7 @@ func (p *Pipeline) write(ctx context.Context, v *view) (*Result, error) {
 	if wrote {
 		result.Decision = Written
 	}
-	if wrote && !poorer {
+	if wrote && !v.poorer {
 		result.RecordErr = p.publish(ctx, v.rec)
 	}
 	if v.rec.Complete() {

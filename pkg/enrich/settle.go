@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
@@ -46,7 +47,11 @@ func (p *Pipeline) FollowUp(ctx context.Context, t followup.Task) error {
 	if f, ok := errors.AsType[*Failure](err); ok && f.Permanent {
 		return nil
 	}
-	return err
+	if err == nil || errors.Is(err, ErrPostponed) {
+		return err
+	}
+	seed, _ := seedOf(t)
+	return p.postpone(ctx, seed, t, err)
 }
 
 // follow schedules what is to be done later about a finding that was written:
@@ -61,17 +66,25 @@ func (p *Pipeline) follow(ctx context.Context, v *view, completes int) error {
 	if !v.inc.Alone() || v.listed == nil || v.kept {
 		errs = append(errs, p.later(ctx, v.f, followup.Settle, 0, p.Now().Add(p.Settings.SettleDelay)))
 	}
-	if at, ok := p.completeAt(v, completes); ok {
-		errs = append(errs, p.later(ctx, v.f, followup.Complete, completes, at))
+	return errors.Join(append(errs, p.askAgain(ctx, v, completes))...)
+}
+
+// askAgain schedules asking the silent sources again, if that is worth it.
+func (p *Pipeline) askAgain(ctx context.Context, v *view, completes int) error {
+	at, ok := p.completeAt(v, completes)
+	if !ok || p.FollowUps == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	t := followup.Task{Kind: followup.Complete, Attempt: completes, At: at}
+	if v.poorer {
+		t.Group = anewGroup + v.f.CanonicalName + " " + v.f.EventTime.UTC().Format(time.RFC3339Nano)
+	}
+	return p.enqueue(ctx, v.f, t)
 }
 
 // later puts a follow-up about a finding into the queue.
 func (p *Pipeline) later(ctx context.Context, f *finding.Finding, kind followup.Kind, attempt int, at time.Time) error {
-	t := followup.Task{
-		Kind: kind, Finding: f.CanonicalName, Name: f.Name, Resource: resourceOf(f), EventTime: f.EventTime, Attempt: attempt, At: at,
-	}
+	t := followup.Task{Kind: kind, Attempt: attempt, At: at}
 	if kind == followup.Settle {
 		// One task settles what is within reach of one piece of time.
 		t.Group = f.Workload.Key() + " " + f.EventTime.UTC().Truncate(p.Settings.MaxSpan).Format(time.RFC3339)
@@ -79,8 +92,19 @@ func (p *Pipeline) later(ctx context.Context, f *finding.Finding, kind followup.
 		// begins a series, and these meet.
 		t = t.Slotted(p.Settings.SettleDelay << attempt)
 	}
+	return p.enqueue(ctx, f, t)
+}
+
+// anewGroup begins the group of a complete that is to run although the marks
+// say that every source has answered: their summary, reasons and plan are of
+// another time than their score.
+const anewGroup = "anew "
+
+// enqueue puts a task about a finding into the queue.
+func (p *Pipeline) enqueue(ctx context.Context, f *finding.Finding, t followup.Task) error {
+	t.Finding, t.Name, t.Resource, t.EventTime = f.CanonicalName, f.Name, resourceOf(f), f.EventTime
 	if err := p.FollowUps.Enqueue(ctx, t); err != nil {
-		return fmt.Errorf("schedule %s: %w", kind, err)
+		return fmt.Errorf("schedule %s: %w", t.Kind, err)
 	}
 	return nil
 }
@@ -96,7 +120,11 @@ func (p *Pipeline) postpone(ctx context.Context, seed *finding.Finding, t follow
 		return why
 	}
 	next := t.Attempt + 1
-	if err := p.later(ctx, seed, t.Kind, next, p.Now().Add(wait<<next)); err != nil {
+	again := followup.Task{Kind: t.Kind, Group: t.Group, Attempt: next, At: p.Now().Add(wait << next)}
+	if t.Kind == followup.Settle {
+		again = again.Slotted(wait << next)
+	}
+	if err := p.enqueue(ctx, seed, again); err != nil {
 		return errors.Join(why, err)
 	}
 	return fmt.Errorf("%w: %w", ErrPostponed, why)
@@ -111,9 +139,10 @@ func resourceOf(f *finding.Finding) string {
 }
 
 // completeAt says when silent sources are worth asking again: when their quota
-// comes back, or after a wait that doubles; not where the marks have it all.
+// comes back, or after a wait that doubles; not where the marks have it all,
+// and have had it of this very state of the incident.
 func (p *Pipeline) completeAt(v *view, attempt int) (time.Time, bool) {
-	if attempt >= maxCompletes || marks.Read(p.Settings.MarkPrefix, v.want.Values).Status == record.Complete {
+	if attempt >= maxCompletes || !v.poorer && marks.Read(p.Settings.MarkPrefix, v.want.Values).Status == record.Complete {
 		return time.Time{}, false
 	}
 	now := p.Now()
@@ -149,6 +178,8 @@ func (p *Pipeline) list(ctx context.Context, seed *finding.Finding, from evidenc
 	if p.Collector.Findings == nil {
 		return given{}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.Collector.SourceTimeout)
+	defer cancel()
 	listed, err := from.ListRelated(ctx, p.query(seed).Related)
 	if err != nil && !errors.Is(err, evidence.ErrPartial) {
 		return given{}, fmt.Errorf("list the incident of %s: %w", seed.CanonicalName, err)
@@ -190,7 +221,7 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	}
 	listed, err := p.list(ctx, seed, fresh{p})
 	if err != nil {
-		return p.postpone(ctx, seed, t, err)
+		return err
 	}
 	s := &settlement{p: p, list: listed}
 	if (p.busy(listed.findings) || newest(seed, listed.findings) == nil) && t.Attempt < maxSettles && p.FollowUps != nil {
@@ -210,8 +241,10 @@ func (p *Pipeline) SettleAround(ctx context.Context, f *finding.Finding) error {
 
 // refresh enriches a member with the list at hand, and its incident where that
 // is known, and writes what differs. It returns the finding's marks as they are
-// then, nil when nothing was written.
-func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, in *group, completes int) (map[string]string, error) {
+// then, nil when nothing was written. Where evidence that was there cannot be
+// had now, the summary, reasons and plan follow when it can be had; anew says
+// that this is still to be done.
+func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, in *group, completes int, anew bool) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Settings.Timeout)
 	defer cancel()
 	c := *p.Collector
@@ -228,8 +261,8 @@ func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, 
 		return nil, err
 	}
 	err = result.RecordErr
-	if at, ok := p.completeAt(v, completes); ok && p.FollowUps != nil {
-		err = errors.Join(err, p.later(ctx, f, followup.Complete, completes, at))
+	if !v.poorer || anew || result.Decision == Written {
+		err = errors.Join(err, p.askAgain(ctx, v, completes))
 	}
 	if result.Decision != Written {
 		return nil, err
@@ -281,18 +314,19 @@ func (p *Pipeline) Complete(ctx context.Context, t followup.Task) error {
 		f = newest(seed, listed.findings)
 	}
 	if err != nil {
-		return p.postpone(ctx, seed, t, err)
+		return err
 	}
 	if f == nil {
-		return p.postpone(ctx, seed, t, errUnlisted)
+		return fmt.Errorf("ask again about %s: %w", seed.CanonicalName, errUnlisted)
 	}
 	if !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
 		return nil
 	}
-	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete {
+	anew := strings.HasPrefix(t.Group, anewGroup)
+	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete && !anew {
 		return nil
 	}
-	changed, err := p.refresh(ctx, f, listed, nil, t.Attempt+1)
+	changed, err := p.refresh(ctx, f, listed, nil, t.Attempt+1, anew)
 	if changed == nil || p.FollowUps == nil || !list.kept.Load() && marks.Read(p.Settings.MarkPrefix, changed).Incident == "" {
 		return err
 	}

@@ -94,7 +94,7 @@ func (s *settlement) round(ctx context.Context, due func(*finding.Finding, *grou
 // any more: its sources are not asked again, but it says what its incident says.
 func (s *settlement) update(ctx context.Context, f *finding.Finding, g *group) (map[string]string, error) {
 	if !f.Muted() {
-		return s.p.refresh(ctx, f, s.list, g, 0)
+		return s.p.refresh(ctx, f, s.list, g, 0, false)
 	}
 	v := &view{f: f, listed: f, ev: &evidence.Evidence{Related: s.list.findings, FindingsState: evidence.Status{State: evidence.OK}}}
 	want := s.p.patched(v)

@@ -29,6 +29,8 @@ type view struct {
 	inc   incident.Incident
 	rec   *record.Record
 	want  marks.Set
+	// poorer is true when evidence that the marks rest on could not be had now.
+	poorer bool
 }
 
 // look asks all sources.

@@ -233,7 +233,7 @@ func (p *Pipeline) enrich(ctx context.Context, f *finding.Finding) (_ *Result, e
 	if err != nil {
 		return nil, err
 	}
-	if p.Writer != nil && (!v.poorer || result.Decision == Written) {
+	if p.Writer != nil {
 		result.FollowErr = p.follow(ctx, v, 0)
 	}
 	return result, nil

@@ -64,7 +64,7 @@ func newFaultRig(t *testing.T, base time.Time, sc *faultScenario) *faultRig {
 		quotas = *sc.quotas
 	}
 	r.rig = newRig(t, rigOptions{
-		emulator: emulator.Options{World: world, Quotas: quotas, Intercept: r.truth.check, Observe: r.truth.observe, RecordLimit: 1, Faults: &emulator.Faults{Seed: 1, Rules: sc.rules}},
+		emulator: emulator.Options{World: world, Quotas: quotas, Intercept: r.truth.check, Observe: r.truth.observe, RecordLimit: 1, Faults: &emulator.Faults{Seed: sc.seed, Rules: sc.rules}},
 		now:      r.clock.now,
 		change: func(svc *service) {
 			svc.pipeline.FollowUps = counted{r.queue, svc.metrics}
@@ -73,25 +73,30 @@ func newFaultRig(t *testing.T, base time.Time, sc *faultScenario) *faultRig {
 		flags: append(flags, sc.flags...),
 	})
 	o := sc.push
-	o.URL, o.AckDeadline, o.MinBackoff, o.MaxBackoff, o.Seed = r.url, time.Minute, 20*time.Millisecond, 200*time.Millisecond, 1
+	o.URL, o.AckDeadline, o.MinBackoff, o.MaxBackoff, o.Seed = r.url, time.Minute, 20*time.Millisecond, 200*time.Millisecond, sc.seed
 	r.pusher = emulator.NewPusher(o)
 	t.Cleanup(r.pusher.Close)
 	world.OnPublish(r.pusher.PublishNotification)
 	return r
 }
 
-// pump waits until every message is acknowledged, moving the clock on while
-// some are not, at most so many times.
+// pump waits until every message is acknowledged. While some are refused it
+// moves the clock on, at most so many times.
 func (r *faultRig) pump(times int) (quiet bool) {
 	r.t.Helper()
-	for range times {
+	refused := r.pusher.Stats().Nacked
+	for end := time.Now().Add(time.Minute); times > 0 && time.Now().Before(end); {
 		ctx, cancel := context.WithTimeout(r.t.Context(), 250*time.Millisecond)
 		err := r.pusher.Wait(ctx)
 		cancel()
 		if err == nil {
 			return true
 		}
-		r.clock.jump(10 * time.Second)
+		if now := r.pusher.Stats().Nacked; now > refused {
+			r.clock.jump(10 * time.Second)
+			refused = now
+			times--
+		}
 	}
 	return false
 }

@@ -27,10 +27,13 @@ type faultScenario struct {
 	first string
 	// denied is the project whose findings stay denied until a backfill.
 	denied string
-	// repeats allows writes of marks that were there: an answer got lost.
+	// repeats allows writes of marks that were there: their answer got lost.
 	repeats bool
-	// long runs only where all are asked for.
-	long bool
+	// drawn says that the rules have probabilities, and seed which ones.
+	drawn bool
+	seed  uint64
+	// down are the sources whose circuits must be open when all has arrived.
+	down []string
 }
 
 // mostAttempts bounds the attempts at one source for one finding, from its
@@ -40,7 +43,7 @@ const mostAttempts = 12
 const halfHour = 30 * time.Minute
 
 // quick are flags under which a source that hangs costs little time.
-func quick() []string { return []string{"--source-timeout=300ms", "--enrich-timeout=4s"} }
+func quick() []string { return []string{"--source-timeout=500ms", "--enrich-timeout=6s"} }
 
 func faultScenarios() []faultScenario {
 	all := [][]faultScenario{sourcesDown(), quotasSpent(), writesFail(), slowSources(), oddLists(), oddDeliveries()}
@@ -54,17 +57,17 @@ func faultScenarios() []faultScenario {
 func sourcesDown() []faultScenario {
 	u := codes.Unavailable
 	return []faultScenario{
-		{name: "flaky", injected: "25 % of all calls, writes included, `UNAVAILABLE`", rules: []emulator.Fault{{Method: "*", Code: u, Probability: 0.25}}, outage: 10 * time.Minute},
-		{name: "findings_down", injected: "`ListFindings` `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "ListFindings", Code: u}}, outage: halfHour, first: "findings=error 18"},
-		{name: "logs_down", injected: "Cloud Logging `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "ListLogEntries", Code: u}}, outage: halfHour, first: "logs=error 18"},
-		{name: "config_down", injected: "Cloud Run Admin API `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "google.cloud.run.v2.*/*", Code: u}}, outage: halfHour, first: "config=error 18"},
-		{name: "virustotal_down", injected: "VirusTotal HTTP 503, 30 min", rules: []emulator.Fault{{Method: "virustotal/*", Code: u}}, outage: halfHour, first: "virustotal=error 18"},
+		{name: "flaky", drawn: true, injected: "25 % of all calls, writes included, `UNAVAILABLE`", rules: []emulator.Fault{{Method: "*", Code: u, Probability: 0.25}}, outage: 10 * time.Minute},
+		{name: "findings_down", down: []string{"findings"}, injected: "`ListFindings` `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "ListFindings", Code: u}}, outage: halfHour, first: "findings=error 18"},
+		{name: "logs_down", down: []string{"logs"}, injected: "Cloud Logging `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "ListLogEntries", Code: u}}, outage: halfHour, first: "logs=error 18"},
+		{name: "config_down", down: []string{"config"}, injected: "Cloud Run Admin API `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "google.cloud.run.v2.*/*", Code: u}}, outage: halfHour, first: "config=error 18"},
+		{name: "virustotal_down", down: []string{"virustotal"}, injected: "VirusTotal HTTP 503, 30 min", rules: []emulator.Fault{{Method: "virustotal/*", Code: u}}, outage: halfHour, first: "virustotal=error 18"},
 		{
-			name: "all_sources_down", injected: "every source `UNAVAILABLE`, marks can be written, 2 h", outage: 2 * time.Hour,
+			name: "all_sources_down", down: []string{"findings", "logs", "config", "virustotal"}, injected: "every source `UNAVAILABLE`, marks can be written, 2 h", outage: 2 * time.Hour,
 			rules: []emulator.Fault{{Method: "List*", Code: u}, {Method: "Get*", Code: u}, {Method: "virustotal/*", Code: u}},
 			first: "config=error 18, findings=error 18, logs=error 18, virustotal=error 18",
 		},
-		{name: "resets", injected: "10 % of all calls break their connection", repeats: true, rules: []emulator.Fault{{Method: "*", Reset: true, Probability: 0.1}}, outage: 10 * time.Minute},
+		{name: "resets", drawn: true, injected: "10 % of all calls break their connection", repeats: true, rules: []emulator.Fault{{Method: "*", Reset: true, Probability: 0.1}}, outage: 10 * time.Minute},
 		{
 			name: "denied", injected: "one project of three `PERMISSION_DENIED` to all reads; then granted, and a backfill", outage: 10 * time.Minute, denied: "fault-prod-2",
 			rules: []emulator.Fault{{Method: "List*", Project: "fault-prod-2", Code: codes.PermissionDenied}, {Method: "Get*", Project: "fault-prod-2", Code: codes.PermissionDenied}},
@@ -104,12 +107,12 @@ func quotasSpent() []faultScenario {
 
 func writesFail() []faultScenario {
 	return []faultScenario{
-		{name: "marks_down", injected: "mark writes `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "UpdateSecurityMarks", Code: codes.Unavailable}}, outage: halfHour},
+		{name: "marks_down", down: []string{"marks"}, injected: "mark writes `UNAVAILABLE`, 30 min", rules: []emulator.Fault{{Method: "UpdateSecurityMarks", Code: codes.Unavailable}}, outage: halfHour},
 		{
 			name: "marks_denied", injected: "mark writes `PERMISSION_DENIED`, 30 min", rules: []emulator.Fault{{Method: "UpdateSecurityMarks", Code: codes.PermissionDenied}}, outage: halfHour,
 		},
 		{
-			name: "marks_unanswered", injected: "30 % of mark writes take effect and answer `DEADLINE_EXCEEDED`", repeats: true,
+			name: "marks_unanswered", drawn: true, injected: "30 % of mark writes take effect and answer `DEADLINE_EXCEEDED`", repeats: true,
 			rules: []emulator.Fault{{Method: "UpdateSecurityMarks", Served: true, Code: codes.DeadlineExceeded, Probability: 0.3}}, outage: 10 * time.Minute,
 		},
 		{
@@ -126,7 +129,7 @@ func slowSources() []faultScenario {
 		{name: "config_hang", injected: "Cloud Run Admin API answers after `SOURCE_TIMEOUT`, 10 min", rules: []emulator.Fault{{Method: "Get*", Latency: time.Second}}, flags: quick(), outage: 10 * time.Minute},
 		{name: "virustotal_hang", injected: "VirusTotal's body takes longer than `SOURCE_TIMEOUT`, 10 min", rules: []emulator.Fault{{Method: "virustotal/*", SlowBody: time.Second}}, flags: quick(), outage: 10 * time.Minute},
 		{name: "late", injected: "every call 100 ms late", rules: []emulator.Fault{{Method: "*", Latency: 100 * time.Millisecond}}, first: "all answered"},
-		{name: "marks_hang", injected: "mark writes never answer, 5 min", rules: []emulator.Fault{{Method: "UpdateSecurityMarks", Hang: true}}, flags: []string{"--source-timeout=300ms", "--enrich-timeout=1s"}, outage: 5 * time.Minute, long: true},
+		{name: "marks_hang", injected: "mark writes never answer, 5 min", rules: []emulator.Fault{{Method: "UpdateSecurityMarks", Hang: true}}, flags: []string{"--source-timeout=300ms", "--enrich-timeout=1s"}, outage: 5 * time.Minute},
 	}
 }
 
@@ -143,7 +146,7 @@ func oddDeliveries() []faultScenario {
 	return []faultScenario{
 		{name: "deliveries", injected: "each message three times, in random order, 20 % of acknowledgements lost", push: emulator.PushOptions{Duplicates: 2, DuplicateAfter: 200 * time.Millisecond, Shuffle: true, LostAcks: 0.2}},
 		{
-			name: "everything", injected: "25 % `UNAVAILABLE`, 5 % resets, 5 % late, 20 % quota, duplicates, random order, lost acknowledgements, list lag", outage: 10 * time.Minute, repeats: true,
+			name: "everything", drawn: true, injected: "25 % `UNAVAILABLE`, 5 % resets, 5 % late, 5 % over quota, duplicates, random order, lost acknowledgements, list lag", outage: 10 * time.Minute, repeats: true,
 			rules: []emulator.Fault{
 				{Method: "*", Code: codes.Unavailable, Probability: 0.25}, {Method: "*", Reset: true, Probability: 0.05}, {Method: "*", Latency: 200 * time.Millisecond, Probability: 0.05},
 				{Method: "*", Code: codes.ResourceExhausted, RetryAfter: 5 * time.Second, Probability: 0.05}, {Method: "ListFindings", ListLag: 20 * time.Second},

@@ -90,8 +90,8 @@ type rig struct {
 	// api is the base URL of Google's emulated APIs, vt that of VirusTotal, url
 	// that of the push endpoint.
 	api, vt, url string
-	log      *buffer
-	records  *rawRecords
+	log          *buffer
+	records      *rawRecords
 	// stop ends the service as SIGTERM does, and returns what serve returned.
 	stop func() error
 

@@ -86,11 +86,11 @@ type Circuit struct {
 	failures int
 	// streaks counts the rows of failures that began.
 	streaks uint64
-	last     Sign
-	open     bool
-	probing  bool
-	pause    time.Duration
-	until    time.Time
+	last    Sign
+	open    bool
+	probing bool
+	pause   time.Duration
+	until   time.Time
 }
 
 // NewCircuit returns a closed circuit.

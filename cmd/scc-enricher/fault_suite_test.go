@@ -22,7 +22,7 @@ func TestReliability(t *testing.T) {
 	t.Cleanup(func() { table.finish(t, list) })
 	_, control := runScenario(t, base, &faultScenario{name: "control", seed: 1}, nil)
 	for _, sc := range list {
-		for seed := range uint64(*seeds) { //nolint:gosec // a handful
+		for seed := range uint64(*seeds) {
 			if seed > 0 && !sc.drawn {
 				break
 			}

@@ -163,7 +163,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 
 // serveOn builds the service as serve does, and serves on the listener until
 // the function it returns is called, or the test ends.
-func serveOn(t testing.TB, l net.Listener, log io.Writer, change func(*service), args ...string) (stop func() error) {
+func serveOn(t testing.TB, l net.Listener, log io.Writer, change func(*service), args ...string) (stop func() error) { //nolint:unparam // for callers that end it early
 	t.Helper()
 	return serveAt(t, l, log, nil, change, args...)
 }

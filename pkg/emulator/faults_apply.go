@@ -176,7 +176,7 @@ func (j *injector) pages(ctx context.Context, req any, faults []Fault, handler g
 	for i := range faults {
 		r := &faults[i]
 		if n := field[int32](m, "page_size"); r.ShortPages > 0 && (n == 0 || int(n) > r.ShortPages) {
-			setField(m, "page_size", protoreflect.ValueOfInt32(int32(min(r.ShortPages, 1000)))) //nolint:gosec // at most 1,000
+			setField(m, "page_size", protoreflect.ValueOfInt32(int32(min(r.ShortPages, 1000))))
 		}
 		empty = empty || r.EmptyPages && field[string](m, "page_token") == "" && again == ""
 	}

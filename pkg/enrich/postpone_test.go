@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -167,4 +168,33 @@ func TestPatchedMarksAreFinished(t *testing.T) {
 	if got, was := w.writes[0].Set["enrich_summary"], patched[w.writes[0].Name]["enrich_summary"]; got == was || got == "" {
 		t.Errorf("summary still %q", got)
 	}
+}
+
+// hanging never answers.
+type hanging struct{}
+
+// ListRelated implements evidence.FindingLister.
+func (hanging) ListRelated(ctx context.Context, _ evidence.RelatedQuery) ([]finding.Finding, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestFollowUpWaitsForNoList: a list that hangs costs a follow-up one source's
+// time and no more: there are few places to run them.
+func TestFollowUpWaitsForNoList(t *testing.T) {
+	t.Parallel()
+	p := pipeline(t, &world{})
+	synctest.Test(t, func(t *testing.T) {
+		q := &kept{}
+		p.FollowUps, p.Collector.Findings = q, hanging{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		began := time.Now()
+		if err := p.FollowUp(ctx, taskOf(seed(), followup.Complete, 0)); !errors.Is(err, enrich.ErrPostponed) || len(q.tasks) != 1 {
+			t.Errorf("error %v, tasks %+v", err, q.tasks)
+		}
+		if took := time.Since(began); took != p.Collector.SourceTimeout {
+			t.Errorf("it took %s, want %s", took, p.Collector.SourceTimeout)
+		}
+	})
 }

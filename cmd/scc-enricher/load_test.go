@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/securitycenter/apiv2/securitycenterpb"
+	"google.golang.org/protobuf/encoding/protojson"
+
 	"github.com/scc-enricher/scc-enricher/pkg/emulator"
 )
 
@@ -93,13 +96,6 @@ func exchange(conn net.Conn, in *bufio.Reader, path string, body []byte) (status
 // of its own, and returns their push bodies.
 func crowd(tb testing.TB, world *emulator.World, first, n int) [][]byte {
 	tb.Helper()
-	var last []byte
-	listening := true
-	world.OnPublish(func(n emulator.Notification) {
-		if listening {
-			last = n.Data
-		}
-	})
 	bodies := make([][]byte, 0, n)
 	for i := first; i < first+n; i++ {
 		f := shopFinding(fmt.Sprintf("crowd%05d", i), i)
@@ -107,9 +103,17 @@ func crowd(tb testing.TB, world *emulator.World, first, n int) [][]byte {
 		if err := world.AddFinding(f, nil, nil); err != nil {
 			tb.Fatal(err)
 		}
-		bodies = append(bodies, envelope(tb, last))
+		// Made here: a world that nobody listens to makes none at each write.
+		stored, resource, _ := world.Finding(f.GetCanonicalName())
+		data, err := protojson.Marshal(&securitycenterpb.NotificationMessage{
+			NotificationConfigName: "organizations/882103374521/locations/global/notificationConfigs/enricher",
+			Event:                  &securitycenterpb.NotificationMessage_Finding{Finding: stored}, Resource: resource,
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		bodies = append(bodies, envelope(tb, data))
 	}
-	listening = false
 	return bodies
 }
 

@@ -116,6 +116,12 @@ func comparison(n *query.Node) (predicate, error) {
 		return nil, fmt.Errorf("value of %q must be a string in double quotes", field)
 	}
 	want := n.Value.Text
+	if field == "resource_name" { // in almost every filter, compared with every finding
+		return func(f *securitycenterpb.Finding, _ *securitycenterpb.Resource) bool {
+			got := f.GetResourceName()
+			return got == want || n.Op == ":" && strings.Contains(got, want)
+		}, nil
+	}
 	return func(f *securitycenterpb.Finding, r *securitycenterpb.Resource) bool {
 		for _, got := range get(f, r) {
 			if got == want || n.Op == ":" && strings.Contains(got, want) {

@@ -205,7 +205,7 @@ func (r *rig) outputs(t *testing.T, name string, spans *tracetest.InMemoryExport
 	for _, c := range r.emu.Calls() {
 		out["lookup"] += c.Path + "\n"
 		if c.Request != nil {
-			out["requests upstream"] += sentText(t, c.Request) + "\n"
+			out["requests upstream"] += protoText(t, c.Request) + "\n"
 		}
 	}
 	out["metrics"] = strings.Join(slices.Collect(maps.Keys(scrape(t, r))), "\n")
@@ -215,7 +215,7 @@ func (r *rig) outputs(t *testing.T, name string, spans *tracetest.InMemoryExport
 	return out
 }
 
-func sentText(t *testing.T, m proto.Message) string {
+func protoText(t *testing.T, m proto.Message) string {
 	t.Helper()
 	data, err := protojson.Marshal(m)
 	if err != nil {

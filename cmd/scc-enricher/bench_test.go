@@ -206,11 +206,23 @@ func BenchmarkQuotas(b *testing.B) {
 		b.ReportMetric(took.Seconds(), "s-all-marked")
 		b.ReportMetric(float64(marked), "marked")
 		b.ReportMetric(float64(complete), "complete-by-then")
+		b.ReportMetric(float64(withLogs(world)), "with-logs-by-then")
 		b.ReportMetric(float64(all), "refused-by-quota")
 		b.ReportMetric(float64(most), "log-reads/min")
 		pusher.Close()
 		p.stop()
 	}
+}
+
+// withLogs counts the findings whose logs were read.
+func withLogs(world *emulator.World) int {
+	n := 0
+	for _, name := range world.Names() {
+		if s := world.Marks(name)["enrich_sources"]; strings.Contains(s, "logs=ok") || strings.Contains(s, "logs=empty") {
+			n++
+		}
+	}
+	return n
 }
 
 // refusals counts the calls that a quota refused, by method, and the most log
@@ -252,12 +264,12 @@ func BenchmarkOneContainer(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if err := pusher.Wait(contextWithin(b, 5*time.Minute)); err != nil {
+		if err := pusher.Wait(contextWithin(b, 10*time.Minute)); err != nil {
 			b.Fatal(err)
 		}
 		arrived := time.Since(began)
 		const still = 10 * time.Second
-		quiet(b, 5*time.Minute, still, func() int { return emu.Counts()["UpdateSecurityMarks"] }, func() bool { return len(disagreeing(world)) == 0 })
+		quiet(b, 10*time.Minute, still, func() int { return emu.Counts()["UpdateSecurityMarks"] }, func() bool { return len(disagreeing(world)) == 0 })
 		counts := emu.Counts()
 		b.ReportMetric(float64(counts["UpdateSecurityMarks"])/findings, "writes/finding")
 		b.ReportMetric(float64(counts["ListFindings"])/findings, "lists/finding")

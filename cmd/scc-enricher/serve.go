@@ -146,7 +146,7 @@ func (s *serveCmd) Run(ctx context.Context, std streams) error {
 // near the limit it collects as often as it must.
 const (
 	heapGrowth  = 500       // percent
-	memoryLimit = 112 << 20 // bytes, of the 512 MiB of an instance
+	memoryLimit = 88 << 20 // bytes, of the 512 MiB of an instance; the program itself takes some 30 MiB more
 )
 
 // boundMemory sets them.

@@ -46,7 +46,7 @@ func BenchmarkLatency(b *testing.B) {
 		_, api, vt := startAPIs(b, emulator.Options{World: world, Quotas: endless(), Intercept: d.intercept})
 		p := newProgram(b, api, vt, append(unlimited(), "--settle-delay=1h")...).silent()
 		p.start()
-		bodies := crowd(b, world, 0, findings+conns)
+		bodies := crowd(b, world, findings+conns)
 		flood(b, p.url, bodies[findings:], conns, nil) // connections are made
 		ratios, times := make([]float64, findings), make([]float64, findings)
 		flood(b, p.url, bodies[:findings], conns, func(i int, took time.Duration) {
@@ -120,7 +120,7 @@ func BenchmarkThroughput(b *testing.B) {
 		emu, api, vt := startAPIs(b, emulator.Options{World: world, Quotas: endless(), RecordLimit: 1})
 		p := newProgram(b, api, vt, append(unlimited(), "--settle-delay=1h")...).silent()
 		p.start()
-		bodies := crowd(b, world, 0, warm+findings)
+		bodies := crowd(b, world, warm+findings)
 		flood(b, p.url, bodies[:warm], conns, nil)
 		emu.ResetCalls()
 		cpu, own := p.cpu(), ownCPU(b)
@@ -150,7 +150,7 @@ func BenchmarkEcho(b *testing.B) {
 		emu, api, vt := startAPIs(b, emulator.Options{World: world, Quotas: endless(), RecordLimit: 1})
 		p := newProgram(b, api, vt, append(unlimited(), "--settle-delay=1h")...).silent()
 		p.start()
-		bodies := crowd(b, world, 0, findings)
+		bodies := crowd(b, world, findings)
 		var mu sync.Mutex
 		var written [][]byte
 		world.OnPublish(func(n emulator.Notification) {
@@ -190,7 +190,7 @@ func BenchmarkQuotas(b *testing.B) {
 		pusher := emulator.NewPusher(emulator.PushOptions{URL: p.url, Concurrency: 100, AckDeadline: time.Minute})
 		world.OnPublish(pusher.PublishNotification)
 		began := time.Now()
-		crowd(b, world, 0, findings)
+		crowd(b, world, findings)
 		marked, complete := 0, 0
 		for marked < findings && time.Since(began) < 5*time.Minute {
 			time.Sleep(50 * time.Millisecond)

@@ -100,7 +100,7 @@ func TestBurst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	if err := b.pusher.Wait(ctx); err != nil {
 		t.Fatal(err)

@@ -92,12 +92,12 @@ func exchange(conn net.Conn, in *bufio.Reader, path string, body []byte) (status
 	}
 }
 
-// crowd adds findings, from number first on, each on a service and with a hash
-// of its own, and returns their push bodies.
-func crowd(tb testing.TB, world *emulator.World, first, n int) [][]byte {
+// crowd adds findings, each on a service and with a hash of its own, and
+// returns their push bodies.
+func crowd(tb testing.TB, world *emulator.World, n int) [][]byte {
 	tb.Helper()
 	bodies := make([][]byte, 0, n)
-	for i := first; i < first+n; i++ {
+	for i := range n {
 		f := shopFinding(fmt.Sprintf("crowd%05d", i), i)
 		f.Processes[0].Binary.Sha256 = hashOf(i)
 		if err := world.AddFinding(f, nil, nil); err != nil {

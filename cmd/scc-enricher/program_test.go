@@ -47,7 +47,7 @@ var buildOnce = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "scc-enricher-test-"); err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "scc-enricher"), ".")
+	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "scc-enricher"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("go build: %w: %s", err, out)
@@ -108,7 +108,7 @@ func unlimited() []string {
 // took from exec.
 func (p *program) start() time.Duration {
 	p.t.Helper()
-	cmd := exec.Command(binary(p.t), p.args...)
+	cmd := exec.CommandContext(context.WithoutCancel(p.t.Context()), binary(p.t), p.args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	if !p.discard {
 		cmd.Stdout, cmd.Stderr = p.log, p.log
@@ -166,8 +166,8 @@ func (p *program) kill() {
 	p.cmd = nil
 }
 
-// stop ends the process as the platform does, and returns its state.
-func (p *program) stop() *os.ProcessState {
+// stop ends the process as the platform does.
+func (p *program) stop() {
 	p.t.Helper()
 	p.mu.Lock()
 	cmd := p.cmd
@@ -182,7 +182,6 @@ func (p *program) stop() *os.ProcessState {
 	if state.ExitCode() != exitDone {
 		p.t.Errorf("the service ended with %v: %s", state, p.log.tail(2000))
 	}
-	return state
 }
 
 // tail are the last n bytes.

@@ -142,10 +142,10 @@ func (s *serveCmd) Run(ctx context.Context, std streams) error {
 
 // What the runtime is told of memory where GOGC and GOMEMLIMIT do not say
 // otherwise. The live heap is some 5 MiB, so that Go's default of 100 percent
-// would collect every few dozen findings, which costs a fifth of the processor;
+// would collect every few dozen findings, which costs a tenth of the processor;
 // near the limit it collects as often as it must.
 const (
-	heapGrowth  = 500       // percent
+	heapGrowth  = 500      // percent
 	memoryLimit = 88 << 20 // bytes, of the 512 MiB of an instance; the program itself takes some 30 MiB more
 )
 

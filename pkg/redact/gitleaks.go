@@ -117,7 +117,7 @@ func (set *ruleSet) add(word string, rule int) {
 	pair := uint16(word[0])<<8 | uint16(word[1])
 	n := set.bucket[pair]
 	if n == 0 {
-		n = uint16(len(set.buckets))
+		n = uint16(len(set.buckets)) //nolint:gosec // at most one a pair, and 0 is none
 		set.bucket[pair] = n
 		set.buckets = append(set.buckets, nil)
 	}

@@ -264,7 +264,7 @@ func TestCrashLosesSettle(t *testing.T) {
 			p.args = append(p.args, "--settle-delay=1s")
 			p.start()
 			c.repair(t, world, api, vt)
-			eventually(t, 30*time.Second, "agreement", func() bool { return len(disagreeing(world)) == 0 })
+			eventually(t, time.Minute, "agreement", func() bool { return len(disagreeing(world)) == 0 })
 		})
 	}
 }

@@ -60,13 +60,13 @@ func (s *scan) hostFiles(n *node) {
 
 // runtime: containers that are given the host, and containers ended wholesale.
 func (s *scan) runtime(n *node) {
-	all := slices.ContainsFunc(n.subs, func(sb sub) bool {
+	all := slices.ContainsFunc(n.from, func(m *node) bool { return m.name == n.name && m.has("ps", "images", "volume") }) || slices.ContainsFunc(n.subs, func(sb sub) bool {
 		return slices.ContainsFunc(sb.nodes, func(m *node) bool { return m.name == n.name && m.has("ps", "images", "volume") })
 	})
 	switch {
 	case n.has("run", "create", "c", "launch") && (n.has("--privileged") || n.argContains("src=/,", "source=/,", "security.privileged=true", "--net-host") || has2(n, "--network", "host") && n.argContains("/:/")):
 		s.hit(ContainerEscape, Malicious, n.text)
-	case n.has("rm", "kill", "stop", "rmi") && all && n.has("-f", "--force", "kill", "rmi", "-vf", "-fv"), n.has("prune") && n.has("--volumes"):
+	case n.has("rm", "kill", "stop", "rmi") && all && (n.has("-f", "--force", "kill", "rmi", "-vf", "-fv") || len(n.from) > 0), n.has("prune") && n.has("--volumes"):
 		s.hit(Destruction, Suspicious, n.text, "T1485")
 	case n.has("cp") && n.any(func(a string) bool { return strings.Contains(a, ":/") && isSecretFile(a[strings.IndexByte(a, ':')+1:]) }):
 		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")

@@ -66,6 +66,10 @@ func (s *scan) defenses(n *node) {
 	s.wipesLogs(n)
 }
 
+func isServiceAccount(a string) bool {
+	return isOneOf(a, "www-data nobody daemon bin sys games man lp mail news uucp proxy backup list irc nginx apache postgres mysql redis sshd")
+}
+
 func isFirewall(a string) bool { return isOneOf(a, "firewalld ufw iptables ip6tables nftables") }
 
 // gentle: signals that make a daemon read its configuration again, or nothing.
@@ -133,12 +137,12 @@ func (s *scan) kernelSetting(key, value string, n *node) {
 		if value == "0" {
 			s.hit(LogTampering, Suspicious, n.text, "T1562.001")
 		}
+	case "vm/nr_hugepages":
+		s.hit(Miner, Suspicious, n.text)
 	case "kernel/core_pattern", "kernel/modprobe":
 		if strings.ContainsAny(value, "|/") {
 			s.hit(ContainerEscape, Malicious, n.text)
 		}
-	case "vm/nr_hugepages":
-		s.hit(Miner, Suspicious, n.text)
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *scan) lookAround(n *node) {
 	kind := ""
 	switch n.name {
 	case "id", "whoami", "groups", "who", "w", "users", "last", "lastlog", "finger", "ps", "pstree", "top", "ifconfig", "netstat", "ss", "route", "arp",
-		"lscpu", "lsof", "hostname", "hostnamectl", "lsb_release", "df", "lsblk", "findmnt", "free", "uptime", "lspci", "iwconfig":
+		"lscpu", "lsof", "lsmod", "dmesg", "pwd", "hostname", "hostnamectl", "lsb_release", "df", "lsblk", "findmnt", "free", "uptime", "lspci", "iwconfig":
 		kind = n.name
 		if n.name == "ps" && slices.ContainsFunc(n.to, func(t *node) bool { return t.name == "grep" || t.name == "awk" || t.name == "wc" }) {
 			s.hit(HealthCheck, Benign, pipeText(n.to[0]))
@@ -107,12 +107,12 @@ func (s *scan) readsSystem(n *node) {
 	for _, a := range n.args {
 		switch {
 		case a == "/etc/passwd":
-			if isOneOf(n.name, "awk grep") && n.argContains("==0", ":0:", "== 0") || (n.name == "cat" || n.name == "head" || n.name == "tail" || n.name == "less" || n.name == "more" || n.name == "strings" || n.name == "nl") && n.captured == 0 && !n.inTest {
+			if (isOneOf(n.name, "awk grep") && n.argContains("==0", ":0:", "== 0") || n.name == "cut" && n.captured == 0 && !n.inTest && len(n.from) == 0) || (n.name == "cat" || n.name == "head" || n.name == "tail" || n.name == "less" || n.name == "more" || n.name == "strings" || n.name == "nl") && n.captured == 0 && !n.inTest {
 				s.hit(Recon, Suspicious, n.text, "T1087.001")
 			} else {
 				s.recon, s.recTx = append(s.recon, a), append(s.recTx, n.text)
 			}
-		case isOneOf(a, "/etc/issue /etc/os-release /etc/hosts /etc/resolv.conf /etc/group /etc/crontab /etc/fstab /proc/version /proc/cpuinfo /proc/mounts /proc/net/tcp /proc/net/arp /proc/self/status /proc/self/mountinfo /etc/hostname /proc/self/cgroup /proc/1/cgroup /proc/meminfo /etc/lsb-release /etc/redhat-release /proc/net/route /proc/net/fib_trie /proc/1/status /proc/self/mounts /proc/kallsyms"):
+		case isOneOf(a, "/etc/issue /etc/os-release /etc/hosts /etc/resolv.conf /etc/group /etc/crontab /etc/fstab /proc/version /proc/cpuinfo /proc/mounts /proc/net/tcp /proc/net/arp /proc/self/status /proc/self/mountinfo /etc/hostname /proc/self/cgroup /proc/1/cgroup /proc/meminfo /etc/lsb-release /etc/redhat-release /proc/net/route /proc/net/fib_trie /proc/1/status /proc/self/mounts /proc/kallsyms /proc/self/uid_map /proc/self/attr/current /proc/1/cmdline /proc/modules"):
 			if n.captured == 0 && !n.inTest {
 				s.recon, s.recTx = append(s.recon, a), append(s.recTx, n.text)
 			}
@@ -203,7 +203,7 @@ func (s *scan) readsSecrets(n *node) {
 
 func isDotenv(p string) bool {
 	b := path.Base(p)
-	return b == ".env" || strings.HasPrefix(b, ".env.") && b != ".env.example" || isOneOf(b, "wp-config.php credentials.json")
+	return isOneOf(b, "database.yml secrets.yml master.key service-account.json serviceaccount.json service_account.json local_settings.py parameters.yml config.inc.php configuration.php terraform.tfstate") || path.Ext(b) == ".key" && strings.Contains(p, "/") || strings.HasPrefix(p, "/run/secrets/*") || strings.HasPrefix(p, "/var/run/secrets/*") || b == "user.MYD" || b == ".env" || strings.HasPrefix(b, ".env.") && b != ".env.example" || isOneOf(b, "wp-config.php credentials.json")
 }
 
 // secretClass: copying a key into place with cp is what operators do.
@@ -281,7 +281,7 @@ func wantsSecret(a string) bool {
 		return true
 	}
 	low := strings.ToLower(a)
-	return containsAny(low, "id_rsa", "id_dsa", "id_ed25519", "id_ecdsa", "password", "passwd", "secret", "credential", ".pem", "kubeconfig", ".kdbx", "_history", "authorized_keys", ".git-credentials", ".aws", ".ssh", "gcloud", "service-account", "serviceaccount", "token", "access_tokens", ".gpg", "private", ".ppk", ".pfx", ".p12", "wallet", "shadow") ||
+	return low == "id_*" || containsAny(low, "id_rsa", "id_dsa", "id_ed25519", "id_ecdsa", "password", "passwd", "secret", "credential", ".pem", "kubeconfig", ".kdbx", "_history", "authorized_keys", ".git-credentials", ".aws", ".ssh", "gcloud", "service-account", "serviceaccount", "token", "access_tokens", ".gpg", "private", ".ppk", ".pfx", ".p12", "wallet", "shadow") ||
 		strings.HasSuffix(low, ".key") || strings.HasSuffix(low, ".env") || strings.HasSuffix(low, ".env*") || strings.HasSuffix(low, ".ovpn")
 }
 

@@ -114,6 +114,21 @@ func (s *scan) namesHost(text string, n *node) {
 	}
 }
 
+// replacements are what sed scripts put in the place of something, and the
+// scripts that are no substitutions.
+func replacements(scripts []string) string {
+	var out []string
+	for _, t := range scripts {
+		if len(t) > 4 && t[0] == 's' && !isWordByte(t[1]) {
+			if p := strings.Split(t[2:], t[1:2]); len(p) > 1 {
+				t = p[1]
+			}
+		}
+		out = append(out, t)
+	}
+	return strings.Join(out, "\n")
+}
+
 // loosensLogin reports whether a text opens the door of an SSH server.
 func loosensLogin(text string) bool {
 	low := strings.ToLower(strings.Join(strings.Fields(text), " "))

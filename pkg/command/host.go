@@ -200,6 +200,7 @@ func (s *scan) copies(n *node) {
 			s.hit(HistoryDisabled, Suspicious, n.text, "T1070.003")
 		}
 		words = n.operands("t")
+		s.replacesTool(n, words)
 		if pl, ok := placeOf(to); ok && isTempPath(words[0]) {
 			s.hit(pl.behavior, pl.class, n.text, pl.technique)
 		}
@@ -208,8 +209,11 @@ func (s *scan) copies(n *node) {
 		switch {
 		case !n.short('i'):
 			return
+		case s.tainted(n.line()) && (strings.HasPrefix(to, "/etc/rc") || strings.HasPrefix(to, "/etc/init.d/") || isCronPlace(to) || strings.HasPrefix(to, "/etc/profile")):
+			s.hit(Persistence, Malicious, n.text, "T1037.004")
+			return
 		case strings.HasSuffix(to, "sshd_config"):
-			if loosensLogin(strings.Join(words[:len(words)-1], " ")) {
+			if loosensLogin(replacements(n.args[:max(len(n.args)-1, 0)])) {
 				s.hit(Persistence, Suspicious, n.text, "T1098.004")
 			}
 			return

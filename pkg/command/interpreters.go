@@ -158,6 +158,7 @@ func (s *scan) code(l *lang, code string, n *node, file bool) {
 	s.spawns(&f, literals, n)
 	s.fetches(&f, n, literals)
 	s.codeSecrets(&f, n, literals)
+	s.codeFacts(&f, n, literals)
 }
 
 // features are what a piece of code shows.
@@ -179,7 +180,7 @@ func (s *scan) overSocket(f *features, n *node) {
 		connects, listens = false, false
 	}
 	if l.name == "node" && !containsAny(f.code, "'net'", `"net"`, "net.", "Deno.", "'tls'", `"tls"`) {
-		connects, listens = false, false
+		connects, listens = false, listens && containsAny(f.code, ".url", "req.query", "req.body")
 	}
 	if l.name == "lua" && !strings.Contains(f.code, "socket") {
 		connects, listens = false, false

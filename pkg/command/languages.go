@@ -29,7 +29,7 @@ var langs = [...]lang{
 		name: "python", options: "-c", technique: "T1059.006",
 		connect: []string{".connect((", ".connect_ex((", "create_connection(", ".connect("}, listen: []string{".listen(", "TCPServer(", "HTTPServer(", "UDPServer(", "ThreadingTCPServer("},
 		dup: []string{"dup2"}, receive: []string{"recv(", ".makefile(", "rfile", ".path[", ".path.", "headers.get(", "parse_qs("},
-		run:   []string{"subprocess.", "os.system(", ".popen(", ".system(", "Popen(", "os.exec", "commands.getoutput", "os.spawn", "check_output(", "pty.spawn(", "system(", `("subprocess")`, "('subprocess')", `("pty")`, "('pty')"},
+		run:   []string{"subprocess.", "os.system(", "'system')(", `"system")(`, "'popen')(", ".popen(", ".system(", "Popen(", "os.exec", "commands.getoutput", "os.spawn", "check_output(", "pty.spawn(", "system(", `("subprocess")`, "('subprocess')", `("pty")`, "('pty')"},
 		pty:   []string{"pty.spawn("},
 		fetch: []string{"urlopen(", "urlretrieve(", "requests.get(", "httpx.get(", "http.client", "HTTPConnection(", "HTTPSConnection(", "wget.download(", "URLopener(", "requests.request("},
 		post:  []string{"requests.post(", "requests.put(", "httpx.post(", "data=", "smtplib", "ftplib", "\"POST\"", "'POST'"},
@@ -62,7 +62,7 @@ var langs = [...]lang{
 	{
 		name: "node", options: "-e --eval -p --print -pe", technique: "T1059.007",
 		connect: []string{"Deno.connect(", "net.connect(", ".connect(", "net.Socket(", "createConnection("}, listen: []string{"createServer("},
-		dup: []string{".pipe("}, receive: []string{".on('data'", ".on(\"data\""},
+		dup: []string{".pipe("}, receive: []string{".on('data'", ".on(\"data\"", ".url", "req.query", "req.body"},
 		run:   []string{"Deno.run(", "Deno.Command(", "Bun.spawn", "child_process", ".spawn(", ".exec(", "execSync(", "spawnSync(", "execFile"},
 		fetch: []string{"http.get(", "https.get(", "http').get(", "http\").get(", "https').get(", "https\").get(", "http').request(", "http\").request(", "fetch(", "http.request(", "https.request(", "axios.get("}, post: []string{"method:'POST'", "method:\"POST\"", "axios.post("},
 		eval: []string{"eval(", "newFunction(", "vm.runIn"}, decode: []string{"'base64')", "\"base64\")", "atob(", "'hex')"}, uid: []string{"process.setuid(0"},
@@ -92,7 +92,7 @@ var langs = [...]lang{
 		fetch: []string{"DownloadString(", "DownloadFile(", "Invoke-WebRequest", "Invoke-RestMethod", "iwr"}, eval: []string{"iex", "IEX", "Invoke-Expression"}, decode: []string{"FromBase64String("},
 	},
 	{
-		name: "other", options: "-e --eval -c -E", technique: "T1059",
+		name: "other", options: "-e --eval -eval -c -E", technique: "T1059",
 		connect: []string{"connect(", "TCPSocket", "socketConnection(", "gen_tcp:connect", ":gen_tcp.connect"}, listen: []string{"listen("},
 		receive: []string{"readline(", ".receive", "recv("}, run: []string{"run(", "Process.new", "system(", "os:cmd", "System.cmd", "callCommand", "exec("},
 	},

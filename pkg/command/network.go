@@ -199,7 +199,9 @@ func fetchTargets(n *node) []url {
 	if n.name == "wget" {
 		valued = "oOaeitTwQPUlADIX"
 	}
-	words := n.operands(valued, "--output", "--header", "--data", "--data-binary", "--data-raw", "--user-agent", "--user", "--request", "--form",
+	c := *n
+	c.args = slices.DeleteFunc(slices.Clone(n.args), func(a string) bool { return len(a) > 2 && strings.HasPrefix(a, "-X") }) // "-XDELETE" holds its value
+	words := c.operands(valued, "--output", "--header", "--data", "--data-binary", "--data-raw", "--user-agent", "--user", "--request", "--form",
 		"--upload-file", "--max-time", "--connect-timeout", "--retry", "--retry-delay", "--write-out", "--cacert", "--cert", "--key", "--proxy", "--unix-socket",
 		"--resolve", "--socks5-hostname", "--socks5", "--json", "--data-urlencode", "--cookie", "--referer", "--interface", "--config", "--retry-max-time", "--post-file", "--output-dir")
 	words = append(words, n.opt("--url")...)

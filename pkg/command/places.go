@@ -90,6 +90,7 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 			s.hit(Persistence, Suspicious, pipeText(n), "T1098.004")
 		}
 	}
+	s.notes(p, text, n)
 	s.writesHook(p, n, text)
 	if inner, ok := onHost(p); ok {
 		if _, ok := placeOf(inner); ok || isCronPlace(inner) {
@@ -133,6 +134,20 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 		pl.class = Neutral
 	}
 	s.hit(pl.behavior, pl.class, pipeText(n), pl.technique)
+}
+
+// notes weighs the text itself: settings of the kernel that are applied later, a
+// demand for ransom (T1486), a page that tells who has been here (T1491.002).
+func (s *scan) notes(p, text string, n *node) {
+	low := strings.ToLower(text)
+	switch {
+	case strings.HasPrefix(p, "/etc/sysctl") && strings.Contains(low, "core_pattern") && strings.Contains(low, "|"):
+		s.hit(ContainerEscape, Malicious, pipeText(n))
+	case containsAny(low, "bitcoin", "btc", "monero", "xmr") && containsAny(low, "pay", "decrypt", "ransom", "files have been", "recover"):
+		s.hit(Destruction, Suspicious, pipeText(n), "T1486")
+	case containsAny(low, "hacked", "pwned", "owned by", "defaced") && containsAny("/"+p, "/www", "/html", "/public", "/htdocs", "index."):
+		s.hit(Destruction, Suspicious, pipeText(n), "T1491.002")
+	}
 }
 
 // readsBad reports whether a text, read as shell, is suspicious.

@@ -160,6 +160,45 @@ var rules = [...]rule{
 			return false
 		}) && !n.has("-u")
 	}},
+	{"usermod chsh", Persistence, Suspicious, "T1098", func(n *node) bool {
+		return n.any(isServiceAccount) && n.any(func(a string) bool { return isShell(baseName(a)) })
+	}},
+	{"gpasswd usermod", Persistence, Suspicious, "T1098", func(n *node) bool { return n.any(isServiceAccount) && n.argContains("docker", "lxd") }},
+	{"loginctl", Persistence, Suspicious, "T1543.002", func(n *node) bool { return n.has("enable-linger") }},
+	{"lvremove vgremove zfs btrfs zpool", Destruction, Suspicious, "T1490", func(n *node) bool {
+		return n.name == "lvremove" || n.name == "vgremove" || n.has("destroy", "delete")
+	}},
+	{"cat dd head", Destruction, Suspicious, "T1499", func(n *node) bool {
+		return n.name != "dd" && n.has("/dev/zero", "/dev/urandom") && !n.has("-c") && slices.ContainsFunc(n.redirs, func(r redir) bool { return r.op == ">" && r.target != "/dev/null" })
+	}},
+	{"redis-cli", Destruction, Suspicious, "T1485", func(n *node) bool { return slices.Contains(n.via, "xargs") && n.has("del", "DEL", "unlink") }},
+	{"dig host nslookup", Recon, Suspicious, "T1018", func(n *node) bool { return n.has("axfr", "AXFR") || n.argContains("any.any.svc", "any.any.any.svc") }},
+	{"telnet", LateralTool, Suspicious, "T1095", func(n *node) bool {
+		return n.any(func(a string) bool { return isIP(a) && kindOfHost(a) == publicHost })
+	}},
+	{"openssl", LateralTool, Suspicious, "T1095", func(n *node) bool {
+		return n.has("s_client") && n.has("-quiet") && len(n.from) == 0 && len(n.redirs) == 0 && n.any(func(a string) bool { h, _ := splitHostPort(a); return isIP(h) && kindOfHost(h) == publicHost })
+	}},
+	{"procdump", CredentialSearch, Suspicious, "T1003.007", nil},
+	{"ps", CredentialSearch, Suspicious, "T1003.007", func(n *node) bool {
+		return len(n.args) > 0 && n.args[0][:min(1, len(n.args[0]))] != "-" && strings.Contains(n.args[0], "e") && strings.Trim(n.args[0], "auxwefj") == "" && n.captured == 0
+	}},
+	{"ls", Recon, Suspicious, "T1083", func(n *node) bool {
+		seen := 0
+		for _, a := range n.args {
+			if isOneOf(strings.TrimRight(a, "/*"), "/root /home /etc /opt /srv /var/www /var/spool/cron /etc/cron.d /tmp /proc /host") {
+				seen++
+			}
+		}
+		return seen >= manyRecon && n.captured == 0
+	}},
+	{"git", Download, Suspicious, "T1105", func(n *node) bool {
+		return n.has("clone") && n.any(func(a string) bool {
+			u, ok := parseURL(a)
+			return ok && isIP(u.host) && kindOfHost(u.host) == publicHost
+		})
+	}},
+	{"sed", Destruction, Suspicious, "T1565.001", func(n *node) bool { return n.short('i') && n.argContains("<script") && n.argContains("://", `:\/\/`) }},
 	{"usermod", Persistence, Malicious, "T1098", func(n *node) bool { return has2(n, "-u", "0") || n.has("-ou") }},
 	{"chpasswd passwd", Persistence, Suspicious, "T1098", func(n *node) bool {
 		return !n.has("-S", "-l", "--status", "--lock") && !n.hasVariable()
@@ -182,7 +221,7 @@ var rules = [...]rule{
 		})
 	}},
 	{"gpg gpg2 openssl ccrypt age 7z zip", Destruction, Suspicious, "T1486", func(n *node) bool {
-		return n.swept && (n.has("-c", "--symmetric", "-e", "--encrypt", "enc") || n.argContains("-p")) && !n.has("-d", "--decrypt")
+		return (n.swept || n.argContains("$") && slices.ContainsFunc(n.from, func(f *node) bool { return f.name == "find" })) && (n.has("-c", "--symmetric", "-e", "--encrypt", "enc") || n.argContains("-p")) && !n.has("-d", "--decrypt")
 	}},
 	{"chmod chown", Destruction, Malicious, "T1485", func(n *node) bool {
 		return (n.short('R') || n.has("--recursive")) && n.any(func(a string) bool { return isOneOf(strings.TrimSuffix(a, "*"), "/ /etc /usr /bin /lib") })
@@ -246,7 +285,7 @@ var rules = [...]rule{
 		return n.swept || n.name == "showmount" || n.name == "ldapsearch" && n.has("-x") && n.argContains("ldap://") && !n.argContains("localhost", "127.0.0.1") || n.any(func(a string) bool { return strings.Contains(a, "/") && isIP(strings.SplitN(a, "/", 2)[0]) })
 	}},
 	{"nikto gobuster dirb ffuf wfuzz sqlmap hydra medusa ncrack john hashcat patator dirsearch nuclei wpscan msfconsole msfvenom responder impacket-secretsdump", PortScan, Suspicious, "T1046", nil},
-	{"sshpass chisel ngrok frpc frps gost iox ligolo ligolo-agent rathole revsocks nps npc earthworm ew dnscat dnscat2 iodine ptunnel stowaway reGeorg pwncat pwncat-cs sliver-client merlin evil-winrm sshuttle bore serveo pagekite localtunnel zrok playit tmate gsocket gs-netcat upterm sshx", LateralTool, Suspicious, "T1572", nil},
+	{"sshpass chisel ptunnel-ng ngrok frpc frps gost iox ligolo ligolo-agent rathole revsocks nps npc earthworm ew dnscat dnscat2 iodine ptunnel stowaway reGeorg pwncat pwncat-cs sliver-client merlin evil-winrm sshuttle bore serveo pagekite localtunnel zrok playit tmate gsocket gs-netcat upterm sshx", LateralTool, Suspicious, "T1572", nil},
 	{"proxychains proxychains4 torify torsocks tor", LateralTool, Suspicious, "T1090", nil},
 	{"cloudflared tailscale tailscaled", LateralTool, Neutral, "T1572", nil},
 	{"kubectl oc", LateralTool, Suspicious, "T1609", func(n *node) bool {

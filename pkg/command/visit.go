@@ -145,6 +145,10 @@ func (s *scan) binding(b binding, n *node) {
 // assigned looks at a variable set in the text.
 func (s *scan) assigned(name, value, text string) {
 	switch name {
+	case "PATH":
+		if first, _, _ := strings.Cut(value, ":"); isTempPath(first+"/x") || first == "." {
+			s.hit(PrivilegeEscalation, Suspicious, text, "T1574.007")
+		}
 	case "LD_PRELOAD":
 		if isTempPath(value) {
 			s.hit(PrivilegeEscalation, Malicious, text, "T1574.006")

@@ -37,7 +37,7 @@ func (s *scan) discover(n *node) {
 func (s *scan) lookAround(n *node) {
 	kind := ""
 	switch n.name {
-	case "id", "whoami", "groups", "who", "w", "users", "last", "lastlog", "finger", "ps", "pstree", "top", "ifconfig", "netstat", "ss", "route", "arp",
+	case "id", "whoami", "groups", "who", "w", "users", "last", "lastlog", "lastb", "chage", "finger", "ps", "pstree", "top", "ifconfig", "netstat", "ss", "route", "arp",
 		"lscpu", "lsof", "lsmod", "dmesg", "pwd", "hostname", "hostnamectl", "lsb_release", "df", "lsblk", "findmnt", "free", "uptime", "lspci", "iwconfig":
 		kind = n.name
 		if n.name == "ps" && slices.ContainsFunc(n.to, func(t *node) bool { return t.name == "grep" || t.name == "awk" || t.name == "wc" }) {
@@ -112,7 +112,7 @@ func (s *scan) readsSystem(n *node) {
 			} else {
 				s.recon, s.recTx = append(s.recon, a), append(s.recTx, n.text)
 			}
-		case isOneOf(a, "/etc/issue /etc/os-release /etc/hosts /etc/resolv.conf /etc/group /etc/crontab /etc/fstab /proc/version /proc/cpuinfo /proc/mounts /proc/net/tcp /proc/net/arp /proc/self/status /proc/self/mountinfo /etc/hostname /proc/self/cgroup /proc/1/cgroup /proc/meminfo /etc/lsb-release /etc/redhat-release /proc/net/route /proc/net/fib_trie /proc/1/status /proc/self/mounts /proc/kallsyms /proc/self/uid_map /proc/self/attr/current /proc/1/cmdline /proc/modules"):
+		case isOneOf(a, "/etc/issue /etc/os-release /etc/hosts /etc/resolv.conf /etc/group /etc/crontab /etc/fstab /proc/version /proc/cpuinfo /proc/mounts /proc/net/tcp /proc/net/arp /proc/self/status /proc/self/mountinfo /etc/hostname /proc/self/cgroup /proc/1/cgroup /proc/meminfo /etc/lsb-release /etc/redhat-release /proc/net/route /proc/net/fib_trie /proc/1/status /proc/self/mounts /proc/kallsyms /proc/self/uid_map /proc/self/attr/current /proc/1/cmdline /proc/modules /etc/login.defs /etc/shells /etc/security/pwquality.conf") || strings.HasPrefix(a, "/etc/pam.d/"):
 			if n.captured == 0 && !n.inTest {
 				s.recon, s.recTx = append(s.recon, a), append(s.recTx, n.text)
 			}
@@ -144,7 +144,7 @@ func isSecretFile(p string) bool {
 	}
 	b := strings.ToLower(strings.Trim(path.Base(p), "*"))
 	switch {
-	case isOneOf(b, ".env env.local .env.local .env.production .env.prod id_rsa id_dsa id_ed25519 .pem .key .p12 .pfx .ppk .kdbx .jks .keystore credentials credentials.json .aws .ssh service-account.json serviceaccount.json wallet.dat wp-config.php database.yml secrets.yml settings.py .git-credentials .netrc .gnupg secring adc.json key.json terraform.tfstate .tfstate shadow .password-store vault.yml secrets.json .htpasswd passwords.txt"):
+	case isOneOf(b, ".env env.local .env.local .env.production .env.prod id_rsa id_dsa id_ed25519 .pem .key .p12 .pfx .ppk .kdbx .jks .keystore credentials credentials.json creds.json .aws .ssh service-account.json serviceaccount.json wallet.dat wp-config.php database.yml secrets.yml settings.py .git-credentials .netrc .gnupg secring adc.json key.json terraform.tfstate .tfstate shadow .password-store vault.yml secrets.json .htpasswd passwords.txt"):
 		return true
 	case p == "/etc/passwd" || p == "/etc/shadow":
 		return true
@@ -290,12 +290,12 @@ func (s *scan) cloudCredentials(n *node) {
 	switch n.name {
 	case "gcloud":
 		switch {
-		case n.has("keys") && n.has("create"), n.has("add-iam-policy-binding") && n.argContains("roles/owner", "roles/editor", "allUsers", "Admin", "admin"):
+		case n.has("keys") && n.has("create"), n.has("add-iam-policy-binding") && n.argContains("roles/owner", "roles/editor", "allUsers", "Admin", "admin", "roles/iam."):
 			s.hit(Persistence, Suspicious, n.text, "T1098")
 		case n.has("print-access-token", "print-identity-token", "print-refresh-token") && n.captured == 0 && len(n.to) == 0:
 			s.hit(CredentialSearch, Suspicious, n.text, "T1552.005")
-		case n.has("secrets") && n.has("list") || n.has("auth") && n.has("list") || n.has("get-iam-policy"):
-			s.recon, s.recTx = append(s.recon, "gcloud "+n.args[0]), append(s.recTx, n.text)
+		case n.has("list", "get-iam-policy", "describe", "get-value") && n.captured == 0 && len(n.args) > 1:
+			s.recon, s.recTx = append(s.recon, "gcloud "+n.args[0]+" "+n.args[1]), append(s.recTx, n.text)
 		}
 	case "aws":
 		switch {
@@ -321,6 +321,9 @@ func (s *scan) cloudCredentials(n *node) {
 			s.hit(Persistence, Suspicious, n.text, "T1098")
 		}
 	case "gsutil", "rclone":
+		if n.name == "gsutil" && n.has("ls") && n.captured == 0 {
+			s.recon, s.recTx = append(s.recon, strings.Join(n.args, " ")), append(s.recTx, n.text)
+		}
 		if n.any(isSecretFile) {
 			s.hit(Exfiltration, Suspicious, n.text, "T1567")
 		}
@@ -328,7 +331,7 @@ func (s *scan) cloudCredentials(n *node) {
 	if isOneOf(n.name, "aws gcloud gsutil rclone az s3cmd mc") && n.any(func(a string) bool { return isSensitivePath(a) || a == "/etc/passwd" || a == "/etc" || a == "/" }) && n.argContains("cp", "copy", "upload", "sync", "put", "rsync") {
 		s.hit(Exfiltration, Malicious, n.text, "T1567")
 	}
-	if isOneOf(n.name, "gsutil gcloud aws") && n.argContains("allUsers", "public-read", "--acl") && n.argContains("allUsers", "public-read") {
+	if isOneOf(n.name, "gsutil gcloud aws") && n.argContains("allUsers", "AllUsers", "public-read", "allAuthenticatedUsers") {
 		s.hit(Exfiltration, Suspicious, n.text, "T1567")
 	}
 }

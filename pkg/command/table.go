@@ -117,6 +117,17 @@ var rules = [...]rule{
 	{"perl ruby ed ex vim vi gawk python", PrivilegeEscalation, Suspicious, "T1098", func(n *node) bool {
 		return (n.short('i') || isOneOf(n.name, "ed ex vim vi")) && n.any(func(a string) bool { return isOneOf(a, "/etc/passwd /etc/shadow /etc/sudoers") })
 	}},
+	{"mount", LogTampering, Suspicious, "T1564", func(n *node) bool { return n.argContains("hidepid") }},
+	{"anydesk rustdesk meshagent teamviewerd teamviewer splashtop screenconnect atera_agent dwagent dwagsvc aeroadmin remotely zohoassist", LateralTool, Suspicious, "T1219", nil},
+	{"amazon-ssm-agent", LateralTool, Suspicious, "T1219", func(n *node) bool { return n.has("-register") }},
+	{"telnetd in.telnetd rlogind in.rlogind rshd in.rshd", BindShell, Suspicious, "T1059.004", nil},
+	{"inetd xinetd", BindShell, Suspicious, "T1059.004", func(n *node) bool { return n.any(isTempPath) }},
+	{"git", PrivilegeEscalation, Suspicious, "T1068", func(n *node) bool {
+		return n.has("clone") && n.any(func(a string) bool { return strings.Contains(a, "://") && isExploit(strings.TrimRight(a, "/")) })
+	}},
+	{"arpspoof dnsspoof macof yersinia mitm6 sslstrip dnschef", Recon, Suspicious, "T1040", nil},
+	{"fcrackzip pdfcrack crunch cewl rarcrack truecrack zip2john ssh2john ssh2john.py", CredentialSearch, Suspicious, "", nil},
+	{"ccencrypt ccrypt", Destruction, Suspicious, "T1486", func(n *node) bool { return n.short('r') && !n.has("-d") }},
 	{"mount", LogTampering, Malicious, "T1564", func(n *node) bool {
 		return (n.has("--bind", "-B") || n.argContains("bind")) && len(n.args) > 0 && (strings.HasPrefix(n.args[len(n.args)-1], "/proc/") || strings.HasPrefix(n.args[len(n.args)-1], "/var/log/"))
 	}},
@@ -221,7 +232,7 @@ var rules = [...]rule{
 		})
 	}},
 	{"gpg gpg2 openssl ccrypt age 7z zip", Destruction, Suspicious, "T1486", func(n *node) bool {
-		return (n.swept || n.argContains("$") && slices.ContainsFunc(n.from, func(f *node) bool { return f.name == "find" })) && (n.has("-c", "--symmetric", "-e", "--encrypt", "enc") || n.argContains("-p")) && !n.has("-d", "--decrypt")
+		return (n.swept || slices.Contains(n.via, "xargs") || n.argContains("$") && slices.ContainsFunc(n.from, func(f *node) bool { return f.name == "find" })) && (n.has("-c", "--symmetric", "-e", "--encrypt", "enc") || n.argContains("-p")) && !n.has("-d", "--decrypt")
 	}},
 	{"chmod chown", Destruction, Malicious, "T1485", func(n *node) bool {
 		return (n.short('R') || n.has("--recursive")) && n.any(func(a string) bool { return isOneOf(strings.TrimSuffix(a, "*"), "/ /etc /usr /bin /lib") })

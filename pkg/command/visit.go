@@ -38,6 +38,7 @@ func (s *scan) visit(n *node) {
 	s.mails(n)
 	s.carried(n)
 	s.probes(n)
+	s.intrusion(n)
 	s.collected(n)
 	s.tunnels(n)
 	s.hooks(n)
@@ -139,6 +140,7 @@ func (s *scan) binding(b binding, n *node) {
 			s.hit(InteractiveShell, Suspicious, n.text)
 		}
 	}
+	s.loaderVariable(b.name, b.value, n.text)
 	s.history(b.name, b.value, n.text)
 }
 
@@ -156,6 +158,7 @@ func (s *scan) assigned(name, value, text string) {
 	case "GCONV_PATH":
 		s.hit(PrivilegeEscalation, Malicious, text, "T1068")
 	}
+	s.loaderVariable(name, value, text)
 	s.history(name, value, text)
 }
 

@@ -120,6 +120,8 @@ func (s *scan) orchestratorURL(n *node, u url) {
 		s.hit(CredentialSearch, Suspicious, n.text, "T1552.007")
 	case strings.Contains(p, "/api/v1/namespaces/") && containsAny(p, "/exec?", "/attach?"):
 		s.hit(LateralTool, Suspicious, n.text, "T1609")
+	case u.port == "8500" && strings.Contains(p, "/v1/kv/") && strings.Contains(p, "recurse"):
+		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
 	case u.port == "8500" && containsAny(p, "/v1/agent/check/register", "/v1/agent/service/register"), strings.Contains(p, "/script") && u.port == "8080" && n.argContains("execute()"):
 		s.hit(LateralTool, Suspicious, n.text, "T1059")
 	case u.scheme == "gopher" || u.scheme == "dict":

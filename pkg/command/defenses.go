@@ -67,7 +67,7 @@ func (s *scan) defenses(n *node) {
 }
 
 func isServiceAccount(a string) bool {
-	return isOneOf(a, "www-data nobody daemon bin sys games man lp mail news uucp proxy backup list irc nginx apache postgres mysql redis sshd")
+	return isOneOf(a, "nobody daemon bin sys games man lp mail news uucp proxy backup list irc nginx apache postgres mysql redis sshd")
 }
 
 func isFirewall(a string) bool { return isOneOf(a, "firewalld ufw iptables ip6tables nftables") }

@@ -38,7 +38,7 @@ func (s *scan) lookAround(n *node) {
 	kind := ""
 	switch n.name {
 	case "id", "whoami", "groups", "who", "w", "users", "last", "lastlog", "lastb", "chage", "finger", "ps", "pstree", "top", "ifconfig", "netstat", "ss", "route", "arp",
-		"lscpu", "lsof", "lsmod", "dmesg", "pwd", "hostname", "hostnamectl", "lsb_release", "df", "lsblk", "findmnt", "free", "uptime", "lspci", "iwconfig":
+		"lscpu", "lsof", "lsmod", "kmod", "dmesg", "pwd", "hostname", "hostnamectl", "lsb_release", "df", "lsblk", "findmnt", "free", "uptime", "lspci", "iwconfig":
 		kind = n.name
 		if n.name == "ps" && slices.ContainsFunc(n.to, func(t *node) bool { return t.name == "grep" || t.name == "awk" || t.name == "wc" }) {
 			s.hit(HealthCheck, Benign, pipeText(n.to[0]))
@@ -106,7 +106,7 @@ func (s *scan) lookAround(n *node) {
 func (s *scan) readsSystem(n *node) {
 	for _, a := range n.args {
 		switch {
-		case a == "/etc/passwd":
+		case a == "/etc/passwd" || strings.HasPrefix(a, "../") && strings.HasSuffix(a, "../etc/passwd"):
 			if (isOneOf(n.name, "awk grep") && n.argContains("==0", ":0:", "== 0") || n.name == "cut" && n.captured == 0 && !n.inTest && len(n.from) == 0) || (n.name == "cat" || n.name == "head" || n.name == "tail" || n.name == "less" || n.name == "more" || n.name == "strings" || n.name == "nl") && n.captured == 0 && !n.inTest {
 				s.hit(Recon, Suspicious, n.text, "T1087.001")
 			} else {
@@ -130,7 +130,7 @@ func (s *scan) weighRecon() {
 	}
 	kinds := slices.Compact(slices.Sorted(slices.Values(s.recon)))
 	c := Neutral
-	if len(kinds) >= manyRecon {
+	if len(kinds) >= manyRecon || s.onlyLooks() {
 		c = Suspicious
 	}
 	s.hit(Recon, c, strings.Join(slices.Compact(s.recTx), " ; "), "T1082", "T1033")
@@ -195,7 +195,7 @@ func (s *scan) readsSecrets(n *node) {
 			s.hit(CredentialSearch, Suspicious, n.text, "T1552.007")
 		case isSensitivePath(p) && !isOneOf(path.Base(p), "authorized_keys release_agent core_pattern docker.sock containerd.sock crio.sock sudoers ld.so.preload .npmrc .pypirc"):
 			s.hit(CredentialSearch, secretClass(n), n.text, secretTechnique(p))
-		case isDotenv(p) && n.captured == 0 && !n.inTest && len(n.to) == 0 && isOneOf(n.name, "cat head tail less more strings base64"):
+		case isDotenv(p) && !writesNull(n) && n.captured == 0 && !n.inTest && len(n.to) == 0 && isOneOf(n.name, "cat head tail less more strings base64"):
 			s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
 		}
 	}
@@ -203,7 +203,7 @@ func (s *scan) readsSecrets(n *node) {
 
 func isDotenv(p string) bool {
 	b := path.Base(p)
-	return isOneOf(b, "database.yml secrets.yml master.key service-account.json serviceaccount.json service_account.json local_settings.py parameters.yml config.inc.php configuration.php terraform.tfstate") || path.Ext(b) == ".key" && strings.Contains(p, "/") || strings.HasPrefix(p, "/run/secrets/*") || strings.HasPrefix(p, "/var/run/secrets/*") || b == "user.MYD" || b == ".env" || strings.HasPrefix(b, ".env.") && b != ".env.example" || isOneOf(b, "wp-config.php credentials.json")
+	return isOneOf(b, "database.yml secrets.yml master.key service-account.json serviceaccount.json service_account.json local_settings.py parameters.yml tomcat-users.xml config.inc.php configuration.php terraform.tfstate") || path.Ext(b) == ".key" && strings.Contains(p, "/") || strings.HasPrefix(p, "/run/secrets/*") || strings.HasPrefix(p, "/var/run/secrets/*") || b == "user.MYD" || b == ".env" || strings.HasPrefix(b, ".env.") && b != ".env.example" || isOneOf(b, "wp-config.php credentials.json")
 }
 
 // secretClass: copying a key into place with cp is what operators do.
@@ -281,7 +281,7 @@ func wantsSecret(a string) bool {
 		return true
 	}
 	low := strings.ToLower(a)
-	return low == "id_*" || containsAny(low, "id_rsa", "id_dsa", "id_ed25519", "id_ecdsa", "password", "passwd", "secret", "credential", ".pem", "kubeconfig", ".kdbx", "_history", "authorized_keys", ".git-credentials", ".aws", ".ssh", "gcloud", "service-account", "serviceaccount", "token", "access_tokens", ".gpg", "private", ".ppk", ".pfx", ".p12", "wallet", "shadow") ||
+	return isOneOf(low, "id_* tomcat-users.xml web.config") || containsAny(low, "id_rsa", "id_dsa", "id_ed25519", "id_ecdsa", "password", "passwd", "secret", "credential", ".pem", "kubeconfig", ".kdbx", "_history", "authorized_keys", ".git-credentials", ".aws", ".ssh", "gcloud", "service-account", "serviceaccount", "token", "access_tokens", ".gpg", "private", ".ppk", ".pfx", ".p12", "wallet", "shadow") ||
 		strings.HasSuffix(low, ".key") || strings.HasSuffix(low, ".env") || strings.HasSuffix(low, ".env*") || strings.HasSuffix(low, ".ovpn")
 }
 

@@ -2,6 +2,7 @@ package command
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -209,6 +210,11 @@ func (s *scan) overSocket(f *features, n *node) {
 		s.hit(ReverseShell, Malicious, n.text, "T1059.004", l.technique)
 	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, ",port)", ",port),", ",p)", "connect_ex", "$_", "%d", "+str(", "{i}", ",i)"):
 		s.hit(PortScan, Suspicious, n.text)
+	case connects && !f.long && slices.ContainsFunc(stringLiterals(f.raw, 32), func(q string) bool {
+		h, _ := splitHostPort(q)
+		return strings.Count(h, ".") == 3 && isIP(h) && kindOfHost(h) == publicHost && !isResolver(h)
+	}):
+		s.hit(LateralTool, Suspicious, n.text, "T1095")
 	case connects && !f.long && len(f.code) < 600 && !dialsOut(f.raw):
 		s.hit(HealthCheck, Benign, n.text)
 	}
@@ -348,6 +354,9 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 			}
 		}
 		s.hit(Download, c, n.text)
+	}
+	if remote && !f.long && containsAny(f.code, "dict(os.environ)", "str(os.environ", "dumps(os.environ", "urlencode(os.environ", "process.env)", "stringify(process.env", "getenv()", "ENV.to_h", "%ENV", "$_SERVER", "$_ENV") {
+		s.hit(Exfiltration, Malicious, n.text, "T1048")
 	}
 	if remote && !f.long {
 		for _, q := range literals {

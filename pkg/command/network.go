@@ -53,6 +53,8 @@ func (s *scan) cloudURL(n *node, u url) {
 		return
 	}
 	switch p := u.path; {
+	case strings.Contains(p, "tokeninfo?access_token"):
+		s.hit(Recon, Suspicious, n.text, "T1580")
 	case strings.HasPrefix(u.host, "secretmanager.") && strings.Contains(p, ":access"):
 		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
 	case strings.Contains(p, "/serviceAccounts/") && strings.Contains(p, "/keys"), containsAny(p, ":setIamPolicy"), strings.Contains(p, ":generateAccessToken"):

@@ -125,7 +125,7 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 	case pl.technique == "T1546.004" && slices.ContainsFunc(n.from, func(f *node) bool { return f.name == "printenv" || f.name == "env" || f.name == "declare" }),
 		pl.technique == "T1546.004" && isOneOf(n.name, "printenv env declare export"):
 		pl.class = Neutral // a cron container hands its environment on
-	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && !containsAny(text, "trap", "PROMPT_COMMAND", "LD_PRELOAD") && !aliasesTool(text):
+	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && (strings.Contains(text, "export ") || !s.tainted(text)) && !containsAny(text, "trap", "PROMPT_COMMAND", "LD_PRELOAD") && !aliasesTool(text):
 		pl.class = Neutral // export PATH=... and the like
 	case pl.technique == "T1505.003" && (path.Ext(p) != ".php" || isHiddenPath(p) || slices.ContainsFunc(append(n.from[:len(n.from):len(n.from)], n), isDecoder)):
 	case pl.technique == "T1505.003" && known && !containsAny(text, "$_", "eval", "system", "exec", "Runtime", "base64", "getParameter", "passthru"):

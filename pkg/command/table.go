@@ -174,7 +174,9 @@ var rules = [...]rule{
 	{"usermod chsh", Persistence, Suspicious, "T1098", func(n *node) bool {
 		return n.any(isServiceAccount) && n.any(func(a string) bool { return isShell(baseName(a)) })
 	}},
-	{"gpasswd usermod", Persistence, Suspicious, "T1098", func(n *node) bool { return n.any(isServiceAccount) && n.argContains("docker", "lxd") }},
+	{"gpasswd usermod", Persistence, Suspicious, "T1098", func(n *node) bool {
+		return (n.any(isServiceAccount) || n.has("www-data")) && n.argContains("docker", "lxd")
+	}},
 	{"loginctl", Persistence, Suspicious, "T1543.002", func(n *node) bool { return n.has("enable-linger") }},
 	{"lvremove vgremove zfs btrfs zpool", Destruction, Suspicious, "T1490", func(n *node) bool {
 		return n.name == "lvremove" || n.name == "vgremove" || n.has("destroy", "delete")

@@ -39,6 +39,9 @@ func (s *scan) visit(n *node) {
 	s.carried(n)
 	s.probes(n)
 	s.intrusion(n)
+	s.general(n)
+	s.tampers(n)
+	s.opensCloud(n)
 	s.collected(n)
 	s.tunnels(n)
 	s.hooks(n)
@@ -131,6 +134,9 @@ func (s *scan) binding(b binding, n *node) {
 			s.hit(InteractiveShell, Suspicious, n.text)
 		}
 	case "PROMPT_COMMAND", "BASH_ENV", "ENV":
+		if recordsKeys(b.name, b.value) {
+			s.hit(CredentialSearch, Suspicious, n.text, "T1056.001")
+		}
 		if strings.ContainsAny(b.value, " |;") {
 			s.shell(b.value, nil)
 		}
@@ -146,6 +152,9 @@ func (s *scan) binding(b binding, n *node) {
 
 // assigned looks at a variable set in the text.
 func (s *scan) assigned(name, value, text string) {
+	if recordsKeys(name, value) {
+		s.hit(CredentialSearch, Suspicious, text, "T1056.001")
+	}
 	switch name {
 	case "PATH":
 		if first, _, _ := strings.Cut(value, ":"); isTempPath(first+"/x") || first == "." {
@@ -254,6 +263,9 @@ func (s *scan) runsFile(p string, n *node) {
 			a.content = ""
 			s.script(s.take(text), &node{text: n.text, via: n.via})
 		}
+	}
+	if strings.Contains(p, "impacket") || isOneOf(path.Base(p), "psexec.py secretsdump.py wmiexec.py smbexec.py GetNPUsers.py GetUserSPNs.py ntlmrelayx.py atexec.py dcomexec.py") {
+		s.hit(LateralTool, Suspicious, n.text, "T1021.004")
 	}
 	if isReconScript(path.Base(p)) {
 		s.hit(Recon, Suspicious, n.text, "T1082")

@@ -43,7 +43,7 @@ func (s *scan) carried(n *node) {
 // resolved is n with the names of files that stand relative to a folder the
 // text changed into, where that folder is one of the system or of the accounts.
 func (s *scan) resolved(n *node) *node {
-	if s.dir == "" || !isOneOf(n.name, "rm cat shred tar zip cp mv head tail less more base64 strings truncate chmod chown grep tee sed ln find unlink dd ls curl nc wipe gpg openssl xxd") {
+	if s.dir == "" || s.dir == "/app" || !isOneOf(n.name, "rm cat shred tar zip cp mv head tail less more base64 strings truncate chmod chown grep tee sed ln find unlink dd ls curl nc wipe gpg openssl xxd") {
 		return n
 	}
 	d := strings.TrimRight(s.dir, "/")

@@ -38,6 +38,8 @@ func onHost(p string) (string, bool) {
 	return "", false
 }
 
+var touchesFiles = nameSet("cat ls cp mv tar find grep head tail vi vim nano less more tee dd ln rm chmod chown base64 strings sed awk xxd install rsync touch")
+
 // hostFiles: the host's own files are read or written, below a mount of its root.
 func (s *scan) hostFiles(n *node) {
 	touches := func(a string) bool {
@@ -52,7 +54,7 @@ func (s *scan) hostFiles(n *node) {
 		}
 		return false
 	}
-	if n.any(touches) && isOneOf(n.name, "cat ls cp mv tar find grep head tail vi vim nano less more tee dd ln rm chmod chown base64 strings sed awk xxd install rsync touch") ||
+	if touchesFiles()[n.name] && n.any(touches) ||
 		slices.ContainsFunc(n.redirs, func(r redir) bool { return touches(r.target) }) {
 		s.hit(ContainerEscape, Suspicious, n.text)
 	}

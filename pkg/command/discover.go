@@ -152,6 +152,9 @@ func isSecretFile(p string) bool {
 	return strings.HasSuffix(b, ".pem") && !strings.Contains(b, "cert") && !strings.Contains(b, "ca") || strings.HasSuffix(b, ".kdbx") || strings.HasSuffix(b, "_rsa")
 }
 
+// readsFiles are programs that print or copy what is in a file (GTFOBins, file read).
+var readsFiles = nameSet("cat bat head tail less more strings base64 base32 basenc xxd od cp mv ln install tar zip 7z cpio nl tac sort uniq cut awk sed grep egrep rg dd vi vim nano emacs hexdump hd view pr fold rev paste openssl unshadow gpg john column comm csplit cmp diff expand unexpand fmt iconv join jq yq look nroff troff ul uuencode split tr tee sqlite3 zcat gzip bzip2 xz python perl ruby node php")
+
 // readsSecrets weighs commands that print or copy files of credentials.
 func (s *scan) readsSecrets(n *node) {
 	if !isOneOf(n.name, "chmod chown chgrp ls test [ stat touch getfacl rm echo printf sed grep find") {
@@ -167,7 +170,7 @@ func (s *scan) readsSecrets(n *node) {
 			}
 		}
 	}
-	if !isOneOf(n.name, "cat bat head tail less more strings base64 base32 basenc xxd od cp mv ln install tar zip 7z cpio nl tac sort uniq cut awk sed grep egrep rg dd vi vim nano emacs hexdump hd view pr fold rev paste openssl unshadow gpg john column comm csplit cmp diff expand unexpand fmt iconv join jq yq look nroff troff ul uuencode split tr tee sqlite3 zcat gzip bzip2 xz python perl ruby node php") {
+	if !readsFiles()[n.name] {
 		return
 	}
 	read := n.args

@@ -22,6 +22,9 @@ func isFamiliar(name string) bool {
 	return isShell(name) || isNetworkTool(name) || isReconTool(name) || databaseClients()[name] || language(name) != nil || wrapperOf(name) != nil || familiar()[name]
 }
 
+// usesKeys are programs that log in with files of keys, or handle them as files.
+var usesKeys = nameSet("ssh scp sftp rsync ssh-add ssh-keygen ssh-agent autossh sshfs git gcloud kubectl oc helm ansible ansible-playbook terraform chmod chown chgrp ls test [ stat touch mkdir rm echo printf export install getfacl sed grep egrep find ssh-keyscan mv cp ln openssl certbot nginx envoy vault curl wget read cd dirname basename sleep cat docker podman stunnel node java npm")
+
 var familiar = nameSet("echo printf cat grep egrep sed awk cut tr test [ export read set eval exec cd mkdir rm cp mv ln ls chmod chown tee find tar zip unzip git docker podman kubectl gcloud gsutil aws az terraform helm iptables ip6tables ip nft route ufw firewall-cmd ssh-keyscan ssh-keygen iptables-restore ping6 ab wrk hey k6 vegeta nginx java tailscale tailscaled cloudflared wg wg-quick openvpn consul vault etcd etcdctl redis-server memcached haproxy envoy traefik caddy dnsmasq unbound named ntpdate chronyd sntp kill pkill at crontab gh jq yq npm yarn pnpm pip go cargo make mvn gradle route arp sysctl mount hostname date sleep true false case for seq xargs iperf iperf3 mtr tracepath uvicorn gunicorn php-fpm celery expr basename dirname ffmpeg ffprobe yt-dlp vlc gst-launch-1.0 mosquitto_pub mosquitto_sub kcat kafkacat grpcurl snmpget sipsak")
 
 // bareAddress: an unknown program connects to a public address without a name.
@@ -52,7 +55,7 @@ func isResolver(h string) bool {
 
 // handsKeys: files that hold keys, given to a program that is not known to log in with them.
 func (s *scan) handsKeys(n *node) {
-	if isOneOf(n.name, "ssh scp sftp rsync ssh-add ssh-keygen ssh-agent autossh sshfs git gcloud kubectl oc helm ansible ansible-playbook terraform chmod chown chgrp ls test [ stat touch mkdir rm echo printf export install getfacl sed grep egrep find ssh-keyscan mv cp ln openssl certbot nginx envoy vault curl wget read cd dirname basename sleep cat docker podman stunnel node java npm") || language(n.name) != nil || isShell(n.name) || n.captured > 0 && n.inTest {
+	if usesKeys()[n.name] || language(n.name) != nil || isShell(n.name) || n.captured > 0 && n.inTest {
 		return
 	}
 	for _, a := range n.args {

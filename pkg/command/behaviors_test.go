@@ -121,7 +121,7 @@ func TestTechniquesExist(t *testing.T) {
 	for _, b := range All() {
 		check(string(b), b.Techniques())
 	}
-	for _, r := range rules {
+	for _, r := range rules() {
 		check(r.names, strings.Fields(r.techniques))
 	}
 	for _, l := range readCorpus(t, filepath.Join("testdata", "corpus.ndjson")) {

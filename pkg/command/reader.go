@@ -15,7 +15,7 @@ const (
 	maxNodes   = 400         // simple commands looked at
 	maxWords   = 384         // words of one command
 	maxRedirs  = 48          // redirections of one command
-	maxBreaks  = 800        // ends of statements in all the text that is parsed
+	maxBreaks  = 800         // ends of statements in all the text that is parsed
 	maxDepth   = 10          // shells, wrappers and interpreters inside each other
 	maxDecodes = 4           // encodings inside each other
 	maxBlobs   = 48          // strings tried as an encoding

@@ -118,7 +118,7 @@ func afterOpenQuote(tail string) string {
 
 // scans charges for searching through text; false says that it must be left.
 func (s *scan) scans(text string) bool {
-	if s.budget.scanned -= len(text); s.budget.scanned < 0 {
+	if s.scanned -= len(text); s.scanned < 0 {
 		s.truncated = true
 		return false
 	}

@@ -212,7 +212,7 @@ func (s *scan) movesBucket(n *node) {
 			}
 		}
 	}
-	if len(buckets) != 2 || !n.has("cp", "rsync", "sync", "mv") || !(n.short('r') || n.has("--recursive", "rsync", "sync")) {
+	if len(buckets) != 2 || !n.has("cp", "rsync", "sync", "mv") || !n.short('r') && !n.has("--recursive", "rsync", "sync") {
 		return
 	}
 	for _, part := range strings.FieldsFunc(buckets[0], func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {

@@ -10,10 +10,13 @@ import (
 // start script in the metadata of a machine, the command of a job, a patch of a
 // workload. Only what is malicious by itself counts.
 func (s *scan) carried(n *node) {
-	if isShell(n.name) || isOneOf(n.name, "echo printf grep egrep rg sed awk git gh jq logger eval trap xargs find env sudo timeout nohup curl wget") || language(n.name) != nil {
+	if isShell(n.name) || isOneOf(n.name, "echo printf grep egrep rg sed awk git gh jq logger eval trap xargs find env sudo timeout nohup wget") || language(n.name) != nil {
 		return
 	}
 	for _, a := range n.args {
+		if _, isURL := parseURL(a); isURL && !strings.Contains(a, " ") || n.name == "curl" && !strings.ContainsAny(a, "{\"'") {
+			continue
+		}
 		if len(a) < 12 || len(a) > maxValue || strings.HasPrefix(a, "$(") || a[0] == '`' || !strings.Contains(a, " ") && !strings.Contains(a, "|") || !containsAny(a, "| sh", "|sh", "| bash", "|bash", "/dev/tcp/", "nc -e", "ncat -e", "-e /bin/", "chmod +x", "base64 -d", "curl ", "wget ") {
 			continue
 		}
@@ -24,18 +27,28 @@ func (s *scan) carried(n *node) {
 				text = inner
 			}
 		}
-		c := newScan()
-		s.lend(c)
-		c.depth, c.decodes = s.depth+1, s.decodes
-		if c.depth < maxDepth {
-			c.shell(c.take(text), nil)
-		}
-		r := c.finish()
-		s.settle(c)
-		for _, h := range r.Hits {
-			if h.Class >= Malicious {
-				s.hits = append(s.hits, h)
+		s.carriedText(text)
+		for _, q := range stringLiterals(a, 16) {
+			if len(q) > 8 && strings.Contains(q, "|") {
+				s.carriedText(q)
 			}
+		}
+	}
+}
+
+// carriedText reads one such line and keeps what is malicious.
+func (s *scan) carriedText(text string) {
+	c := newScan()
+	s.lend(c)
+	c.depth, c.decodes = s.depth+1, s.decodes
+	if c.depth < maxDepth {
+		c.shell(c.take(text), nil)
+	}
+	r := c.finish()
+	s.settle(c)
+	for _, h := range r.Hits {
+		if h.Class >= Malicious {
+			s.hits = append(s.hits, h)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func (s *scan) codeFacts(f *features, n *node, literals []string) {
 	}
 	writes, removes := f.any(codeWrites[:]), f.any(codeRemoves[:])
 	for _, q := range literals {
+		q = strings.TrimLeft(q, "<>+ ") // Perl opens '>>/etc/x'
 		if len(q) > 200 || !strings.HasPrefix(q, "/") && !strings.HasPrefix(q, "~") {
 			continue
 		}

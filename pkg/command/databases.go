@@ -2,6 +2,7 @@ package command
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,9 @@ func (s *scan) database(n *node) {
 	case "mysql", "mariadb", "psql", "sqlite3", "mongo", "mongosh", "redis-cli", "valkey-cli", "keydb-cli", "sqlcmd", "cqlsh", "sqlplus", "duckdb", "clickhouse-client", "isql", "usql", "pgcli", "mycli":
 	default:
 		return
+	}
+	if slices.ContainsFunc(n.to, func(t *node) bool { return isOneOf(t.name, "base64 xxd nc ncat") && !isDecoder(t) }) {
+		s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
 	}
 	for _, t := range n.databaseTexts() {
 		if len(t) < 4 || len(t) > maxValue || !s.scans(t) {

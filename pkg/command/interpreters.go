@@ -160,6 +160,7 @@ func (s *scan) code(l *lang, code string, n *node, file bool) {
 	s.fetches(&f, n, literals)
 	s.codeSecrets(&f, n, literals)
 	s.codeFacts(&f, n, literals)
+	s.codeAbuse(&f, n, literals)
 }
 
 // features are what a piece of code shows.

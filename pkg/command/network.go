@@ -39,6 +39,7 @@ func (s *scan) network(n *node) {
 			for _, u := range findURLs(a, 8) {
 				s.metadata(n, u)
 				s.orchestratorURL(n, u)
+				s.takesOver(n, u)
 				s.cloudURL(n, u)
 			}
 		}

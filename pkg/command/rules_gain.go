@@ -182,6 +182,7 @@ var gainRules = [...]rule{
 	{"openssl", LateralTool, Suspicious, "T1095", func(n *node) bool {
 		return n.has("s_client") && n.has("-quiet") && len(n.from) == 0 && len(n.redirs) == 0 && n.any(func(a string) bool { h, _ := splitHostPort(a); return isIP(h) && kindOfHost(h) == publicHost })
 	}},
+	{"jmap jcmd", CredentialSearch, Suspicious, "T1003.007", func(n *node) bool { return n.argContains("dump") && (n.any(isTempPath) || n.argContains("=/tmp/")) }},
 	{"procdump", CredentialSearch, Suspicious, "T1003.007", nil},
 	{"ps", CredentialSearch, Suspicious, "T1003.007", func(n *node) bool {
 		return len(n.args) > 0 && n.args[0][:min(1, len(n.args[0]))] != "-" && strings.Contains(n.args[0], "e") && strings.Trim(n.args[0], "auxwefj") == "" && n.captured == 0

@@ -90,7 +90,7 @@ var harmRules = [...]rule{
 
 	{"gcloud gsutil bq aws az kubectl oc helm terraform eksctl doctl ibmcloud aliyun oci argocd", CloudCLIUse, Neutral, "", nil},
 	{"gcc g++ cc c++ clang clang++ tcc make cmake ld as go rustc cargo javac nim ghc cobc gfortran", CompilerUse, Neutral, "", compiles},
-	{"gcc g++ cc c++ clang tcc", CompilerUse, Suspicious, "", func(n *node) bool {
+	{"gcc g++ cc c++ clang tcc javac", CompilerUse, Suspicious, "", func(n *node) bool {
 		return n.any(isTempPath) || n.has("-shared") && n.has("-nostartfiles") || n.has("-xc", "-x") && n.has("-")
 	}},
 	{"chmod chown chgrp setfacl", PermissionChange, Neutral, "", nil},

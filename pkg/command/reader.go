@@ -12,10 +12,10 @@ const (
 	maxText    = 24 << 10    // bytes of text read in all, decoded payloads included
 	maxArg     = 16 << 10    // bytes of one argument
 	maxReread  = 24 << 10    // bytes of shell text inside other shell text, parsed again
-	maxNodes   = 400         // simple commands looked at
+	maxNodes   = 300         // simple commands looked at
 	maxWords   = 384         // words of one command
 	maxRedirs  = 48          // redirections of one command
-	maxBreaks  = 800         // ends of statements in all the text that is parsed
+	maxBreaks  = 600         // ends of statements in all the text that is parsed
 	maxDepth   = 10          // shells, wrappers and interpreters inside each other
 	maxDecodes = 4           // encodings inside each other
 	maxBlobs   = 48          // strings tried as an encoding

@@ -46,6 +46,10 @@ func universe(rng *rand.Rand, aliases bool) []finding.Finding {
 				f.Workload.Project, f.Workload.ProjectNumber = "other", ""
 			}
 		}
+		if i > 0 && rng.IntN(8) == 0 { // one event, told in another way
+			f = out[rng.IntN(i)]
+			f.Containers = []finding.Container{{Name: "init"}}
+		}
 		out[i] = f
 	}
 	return out

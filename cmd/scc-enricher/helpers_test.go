@@ -205,7 +205,12 @@ func serveAt(t testing.TB, l net.Listener, log io.Writer, now func() time.Time, 
 
 func listen(t testing.TB) net.Listener {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	return listenOn(t, "127.0.0.1:0")
+}
+
+func listenOn(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

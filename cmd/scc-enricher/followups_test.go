@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/scc-enricher/scc-enricher/pkg/emulator"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
+	"github.com/scc-enricher/scc-enricher/pkg/finding"
 	"github.com/scc-enricher/scc-enricher/pkg/followup"
 )
 
@@ -296,6 +298,46 @@ func TestFollowUpMayComeLater(t *testing.T) {
 	}
 }
 
+// bomb is a lister with a fault.
+type bomb struct{}
+
+// ListRelated implements evidence.FindingLister.
+func (bomb) ListRelated(context.Context, evidence.RelatedQuery) ([]finding.Finding, error) {
+	panic("canary")
+}
+
+// TestFollowUpPanics: a panic in a follow-up ends neither the process nor in
+// silence: it is logged with its stack, counted, and the task comes again, from
+// the queue in the process as from Cloud Tasks.
+func TestFollowUpPanics(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rigOptions{})
+	r.svc.pipeline.Collector.Findings = bomb{}
+	f := newFinding("bomb")
+	task := followup.Task{
+		Kind: followup.Settle, Finding: f.GetCanonicalName(), Resource: testResource, EventTime: f.GetEventTime().AsTime(), At: time.Now(),
+	}
+	body, err := followup.Encode(task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.followUp(body, ""); got != http.StatusInternalServerError {
+		t.Errorf("status %d", got)
+	}
+	r.wantMetrics(`scc_enricher_followups_total{kind="settle",result="panicked"} 1`)
+	if err := r.svc.local.Enqueue(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "the task comes again", func() bool {
+		return strings.Contains(r.metrics(), `scc_enricher_followups_total{kind="settle",result="panicked"} 3`)
+	})
+	for _, want := range []string{`"severity":"ERROR"`, `"message":"followup"`, "panic: canary", "settle.go"} {
+		if !strings.Contains(r.log.String(), want) {
+			t.Errorf("not in the log: %s", want)
+		}
+	}
+}
+
 // TestShutdownRunsFollowUps: what waits in the process is run before it ends.
 // Here it is the settling that enriches a finding whose delivery was lost.
 func TestShutdownRunsFollowUps(t *testing.T) {
@@ -342,6 +384,7 @@ func TestShutdownLeavesFollowUps(t *testing.T) {
 		_, notification := r.add(newFinding(id))
 		r.want(notification, http.StatusNoContent, "written")
 	}
+	time.Sleep(1100 * time.Millisecond) // until the list that was read is too old to be used again
 	hang.Store(true)
 	_, notification := r.add(newFinding("three"))
 	body := envelope(t, notification)

@@ -24,7 +24,6 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/emulator"
 	"github.com/scc-enricher/scc-enricher/pkg/enrich"
-	"github.com/scc-enricher/scc-enricher/pkg/followup"
 	"github.com/scc-enricher/scc-enricher/pkg/marks"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 )
@@ -358,28 +357,5 @@ func TestOutcomesAreDocumented(t *testing.T) {
 		if got := outcome(status, "written"); got != want {
 			t.Errorf("status %d is counted as %s, want %s", status, got, want)
 		}
-	}
-}
-
-// TestFollowUpPanic: a follow-up that panics is answered 500, counted and
-// logged once, with the stack.
-func TestFollowUpPanic(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, rigOptions{})
-	r.svc.pipeline.Collector = nil // nobody expects that
-	body, err := followup.Encode(followup.Task{
-		Kind: followup.Settle, Finding: testSource + "/findings/x", Resource: testResource, EventTime: time.Now(), Group: "g", At: time.Now(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := r.followUp(body, ""); got != http.StatusInternalServerError {
-		t.Errorf("status %d", got)
-	}
-	if diff := cmp.Diff(map[string]int{resultPanicked: 1}, scrape(t, r).by("scc_enricher_followups_total", "result")); diff != "" {
-		t.Errorf("follow-ups (-want +got):\n%s", diff)
-	}
-	if n := strings.Count(r.log.String(), `"severity":"ERROR"`); n != 1 || !strings.Contains(r.log.String(), "goroutine") {
-		t.Errorf("%d errors in the log: %s", n, r.log)
 	}
 }

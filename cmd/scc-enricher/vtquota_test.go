@@ -23,14 +23,14 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/virustotal"
 )
 
-// shelf is Security Command Center in memory.
-type shelf struct {
+// quotaShelf is Security Command Center in memory.
+type quotaShelf struct {
 	mu       sync.Mutex
 	findings map[string]finding.Finding
 }
 
 // ListRelated implements evidence.FindingLister.
-func (s *shelf) ListRelated(_ context.Context, q evidence.RelatedQuery) ([]finding.Finding, error) {
+func (s *quotaShelf) ListRelated(_ context.Context, q evidence.RelatedQuery) ([]finding.Finding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []finding.Finding
@@ -43,7 +43,7 @@ func (s *shelf) ListRelated(_ context.Context, q evidence.RelatedQuery) ([]findi
 }
 
 // WriteMarks implements enrich.MarkWriter.
-func (s *shelf) WriteMarks(_ context.Context, w marks.Write) error {
+func (s *quotaShelf) WriteMarks(_ context.Context, w marks.Write) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.findings[w.Name]
@@ -52,7 +52,7 @@ func (s *shelf) WriteMarks(_ context.Context, w marks.Write) error {
 	return nil
 }
 
-func (s *shelf) mark(name, key string) string {
+func (s *quotaShelf) mark(name, key string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.findings[name].Marks["enrich_"+key]
@@ -104,7 +104,7 @@ func TestVirusTotalQuotaComesBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s := &shelf{findings: map[string]finding.Finding{}}
+				s := &quotaShelf{findings: map[string]finding.Finding{}}
 				p, err := enrich.New(&enrich.Pipeline{
 					Settings:  enrich.Settings{MarkPrefix: "enrich_", Window: 30 * time.Minute, MaxSpan: 24 * time.Hour, SettleDelay: 15 * time.Second, Timeout: 20 * time.Second},
 					Collector: &evidence.Collector{Findings: s, Reputation: client, SourceTimeout: 8 * time.Second},

@@ -30,9 +30,11 @@ type result struct {
 
 // arrival is what a finding's first record said.
 type arrival struct {
-	Verdict string `json:"verdict"`
-	Score   int    `json:"score"`
-	Related int    `json:"related"`
+	Verdict    string `json:"verdict"`
+	Score      int    `json:"score"`
+	Priority   string `json:"priority"`
+	NextAction string `json:"next_action"`
+	Related    int    `json:"related"`
 }
 
 // results reads the marks back from the emulated Security Command Center.
@@ -48,7 +50,8 @@ func (s *stage) results() []result {
 		r.OK = r.Verdict == r.Expected && r.Verdict != ""
 		first, rec := s.records.get(name)
 		if rec != nil {
-			r.OnArrival = arrival{Verdict: first.Assessment.Verdict, Score: first.Assessment.Score}
+			a := &first.Assessment
+			r.OnArrival = arrival{Verdict: a.Verdict, Score: a.Score, Priority: a.Priority, NextAction: a.NextAction}
 			if first.Incident != nil {
 				r.OnArrival.Related = first.Incident.RelatedCount
 			}
@@ -120,6 +123,7 @@ func (p *page) workload(name string, results []result) {
 	p.line("")
 	p.line(p.dim(strings.Repeat("─", p.Width)))
 	p.line(p.bold(name))
+	p.incidents(name, results)
 	header := false
 	for i, r := range results {
 		if r.Workload != name {
@@ -130,6 +134,37 @@ func (p *page) workload(name string, results []result) {
 			header = true
 		}
 		p.result(i+1, r)
+	}
+}
+
+// incidents prints what each finding of an incident knew when it came, and that
+// at rest all of them say the same.
+func (p *page) incidents(workload string, results []result) {
+	members := map[string][]int{}
+	var ids []string
+	for i, r := range results {
+		id := r.Marks["enrich_incident"]
+		if r.Workload != workload || id == "" {
+			continue
+		}
+		if members[id] == nil {
+			ids = append(ids, id)
+		}
+		members[id] = append(members[id], i)
+	}
+	for _, id := range ids {
+		p.field("incident", fmt.Sprintf("%s, %d findings. What each said when it came, and what all say at rest:", id, len(members[id])))
+		for _, i := range members[id] {
+			r, now := &results[i], &results[members[id][0]]
+			verdict := "the same"
+			if r.OnArrival.Verdict != r.Verdict || fmt.Sprintf("%03d", r.OnArrival.Score) != r.Score {
+				verdict = p.verdict(r.Verdict) + " " + r.Score
+			}
+			if r.Verdict != now.Verdict || r.Score != now.Score || r.NextAction != now.NextAction {
+				verdict += "  " + p.paint("1;31", "NOT AS THE OTHERS")
+			}
+			p.line(fmt.Sprintf("   %*s %d  %s → %s  %s", indent-4, "", i+1, p.verdict(r.OnArrival.Verdict)+fmt.Sprintf(" %03d, %d related", r.OnArrival.Score, r.OnArrival.Related), verdict, p.dim(r.Category)))
+		}
 	}
 }
 
@@ -190,7 +225,7 @@ func (p *page) result(n int, r result) {
 		status = p.paint("1;31", "EXPECTED "+r.Expected)
 	}
 	p.line(fmt.Sprintf("   %s  score %s (alone %s)  %s  next: %s  [%s]", p.verdict(r.Verdict), m["enrich_score"], m["enrich_own_score"], m["enrich_priority"], r.NextAction, status))
-	p.field("on arrival", fmt.Sprintf("%s, score %03d, %d related", r.OnArrival.Verdict, r.OnArrival.Score, r.OnArrival.Related))
+	p.field("on arrival", fmt.Sprintf("%s  score %03d  %s  next: %s  %d related", r.OnArrival.Verdict, r.OnArrival.Score, r.OnArrival.Priority, r.OnArrival.NextAction, r.OnArrival.Related))
 	p.field("summary", m["enrich_summary"])
 	p.field("process", m["enrich_process"])
 	p.field("command", m["enrich_command"])

@@ -41,6 +41,19 @@ func TestDemoJSON(t *testing.T) {
 	if len(workloads) != 3 {
 		t.Errorf("workloads %v", workloads)
 	}
+	// Late news: the shell did not look like much when it came.
+	first, members := got.Findings[0], []map[string]string{}
+	for _, f := range got.Findings {
+		if f.Workload == first.Workload {
+			members = append(members, f.Marks)
+		}
+	}
+	if a := first.OnArrival; a.Verdict != "likely_malicious" || a.NextAction != "investigate" || a.Related != 0 || first.Verdict != "malicious" || first.NextAction != "contain_now" {
+		t.Errorf("the first finding: on arrival %+v, at rest %s, %s", a, first.Verdict, first.NextAction)
+	}
+	if len(members) < 4 || !agree(members...) {
+		t.Errorf("the %d findings of %s do not agree", len(members), first.Workload)
+	}
 }
 
 func TestDemoText(t *testing.T) {
@@ -67,6 +80,9 @@ func TestDemoText(t *testing.T) {
 		if !found {
 			t.Errorf("%s: no verdict %s", step.Finding.GetCategory(), verdict)
 		}
+	}
+	if !strings.Contains(out, "likely_malicious 060, 0 related → malicious 100  Unexpected Child Shell\n") {
+		t.Error("no word of what the first finding said when it came, and says at rest")
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("colour codes in a pipe")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 	"github.com/scc-enricher/scc-enricher/pkg/followup"
 )
@@ -115,6 +116,106 @@ func TestOccurrences(t *testing.T) {
 				t.Errorf("%d members, want 2", n)
 			}
 		})
+	}
+}
+
+// TestKeptListReplacesNothing: an instance that read the list a moment ago does
+// not know that another has written since. It asks anew before it replaces
+// marks, and what it writes without asking is settled.
+func TestKeptListReplacesNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	story := attack()
+	c.deliver(0, story[0])
+	c.now = c.now.Add(time.Minute)
+	c.deliver(1, story[1]) // instance 1 keeps a list: the first finding as instance 0 left it
+	c.add(story[3])
+	if err := c.instances[0].SettleAround(t.Context(), story[0]); err != nil {
+		t.Fatal(err)
+	}
+	before, lists := c.marksAtRest()[story[0].CanonicalName], c.lists
+	if before[prefix+"verdict"] != "malicious" || before[prefix+"related_count"] != "2" {
+		t.Fatalf("verdict %q, related_count %q: this test shows nothing", before[prefix+"verdict"], before[prefix+"related_count"])
+	}
+	c.deliver(1, story[0])
+	if diff := cmp.Diff(before, c.marksAtRest()[story[0].CanonicalName]); diff != "" {
+		t.Errorf("marks (-before +after a second delivery):\n%s", diff)
+	}
+	if c.lists != lists+1 {
+		t.Errorf("%d lists, want one: the kept one does not do", c.lists-lists)
+	}
+	clear(c.tasks)
+	far := member(9, "Unexpected Child Shell", 5*time.Hour, "sh", "-c", "id")
+	c.deliver(1, far)
+	if c.lists != lists+2 || len(c.tasks) != 0 {
+		t.Errorf("%d lists, follow-ups %v: a finding far away is not answered from that list", c.lists-lists, c.tasks)
+	}
+	next := member(10, "Unexpected Child Shell", 5*time.Hour+time.Minute, "sh", "-c", "id")
+	next.Containers, next.Workload.Revision = []finding.Container{{Name: "other"}}, "r2"
+	far2 := *far
+	far2.Containers = []finding.Container{{Name: "web"}}
+	c.add(&far2)
+	c.deliver(1, next)
+	if c.lists != lists+2 || len(c.tasks) == 0 {
+		t.Errorf("%d lists, follow-ups %v: what was written from a kept list is not settled", c.lists-lists, c.tasks)
+	}
+}
+
+// TestSettlesOneAtATime: a settlement that begins while another runs at the
+// same place comes again later, and lists nothing.
+func TestSettlesOneAtATime(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	story := attack()[:2]
+	c.add(story[0])
+	c.add(story[1])
+	task := followup.Task{Kind: followup.Settle, Finding: story[0].CanonicalName, Resource: story[0].ResourceName, EventTime: story[0].EventTime}
+	inner := 0
+	c.instances[0].Collector.Logs = during{c, func() {
+		if inner++; inner == 1 {
+			lists := c.lists
+			if err := c.instances[0].FollowUp(t.Context(), task); err != nil || c.lists != lists || len(c.tasks) == 0 {
+				t.Errorf("error %v, %d lists, follow-ups %v; want one for later", err, c.lists-lists, c.tasks)
+			}
+		}
+	}}
+	if err := c.instances[0].FollowUp(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	c.rest()
+	if inner == 0 {
+		t.Error("nothing was refreshed: this test shows nothing")
+	}
+	checkAgreement(t, c, names(story)...)
+}
+
+// during is a log reader in whose time something else happens.
+type during struct {
+	evidence.LogReader
+	do func()
+}
+
+// ReadLogs implements evidence.LogReader.
+func (d during) ReadLogs(ctx context.Context, q evidence.LogQuery) (evidence.Logs, error) {
+	d.do()
+	return d.LogReader.ReadLogs(ctx, q)
+}
+
+// TestPoorerWithoutAList: neither the list nor the logs answer when marks that
+// had both are looked at again: nothing is written.
+func TestPoorerWithoutAList(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	story := attack()
+	c.deliver(0, story[0])
+	c.deliver(0, story[3])
+	c.rest()
+	listed := *c.stored[story[0].CanonicalName]
+	writes := len(c.writes)
+	c.now = c.now.Add(time.Minute)
+	c.errs = map[string]error{"findings": context.DeadlineExceeded, "logs": context.DeadlineExceeded}
+	if _, err := c.instances[0].Refresh(t.Context(), &listed); err != nil || len(c.writes) != writes {
+		t.Errorf("error %v, %d writes; want none", err, len(c.writes)-writes)
 	}
 }
 

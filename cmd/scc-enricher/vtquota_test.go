@@ -52,10 +52,10 @@ func (s *quotaShelf) WriteMarks(_ context.Context, w marks.Write) error {
 	return nil
 }
 
-func (s *quotaShelf) mark(name, key string) string {
+func (s *quotaShelf) second(key string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.findings[name].Marks["enrich_"+key]
+	return s.findings["second"].Marks["enrich_"+key]
 }
 
 // inProcess answers requests without a socket.
@@ -127,7 +127,7 @@ func TestVirusTotalQuotaComesBack(t *testing.T) {
 				}
 				time.Sleep(tt.back - time.Second)
 				synctest.Wait()
-				if got := s.mark("second", "sources"); !strings.Contains(got, "virustotal=quota") || s.mark("second", "status") != "partial" {
+				if got := s.second("sources"); !strings.Contains(got, "virustotal=quota") || s.second("status") != "partial" {
 					t.Errorf("a second before: %q", got)
 				}
 				if n := emu.Counts()["files"]; n != 2 {
@@ -135,7 +135,7 @@ func TestVirusTotalQuotaComesBack(t *testing.T) {
 				}
 				time.Sleep(3 * time.Second)
 				synctest.Wait()
-				if got := s.mark("second", "sources"); !strings.Contains(got, "virustotal=empty") || s.mark("second", "status") != "complete" {
+				if got := s.second("sources"); !strings.Contains(got, "virustotal=empty") || s.second("status") != "complete" {
 					t.Errorf("two seconds after: %q", got)
 				}
 				if left := local.Drain(t.Context()); len(left) > 0 {

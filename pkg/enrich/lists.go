@@ -53,14 +53,14 @@ type kept struct {
 }
 
 // get answers q from a list that is young enough and covers it.
-func (l *lists) get(q evidence.RelatedQuery, now time.Time) (found []finding.Finding, cut error, ok bool) {
+func (l *lists) get(q evidence.RelatedQuery, now time.Time) (found given, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kept[placeOf(q)]
 	if k == nil || now.Sub(k.began) >= keepFor || q.From.Before(k.from) || q.To.After(k.to) {
-		return nil, nil, false
+		return given{}, false
 	}
-	return within(k.findings, q), k.cut, true
+	return given{findings: within(k.findings, q), cut: k.cut}, true
 }
 
 // keep remembers the answer to q. What this instance has written since stays,
@@ -168,9 +168,9 @@ type recent struct {
 
 // ListRelated implements evidence.FindingLister.
 func (r *recent) ListRelated(ctx context.Context, q evidence.RelatedQuery) ([]finding.Finding, error) {
-	if found, cut, ok := r.p.lists.get(q, r.p.Now()); ok {
+	if found, ok := r.p.lists.get(q, r.p.Now()); ok {
 		r.kept.Store(true)
-		return found, cut
+		return found.findings, found.cut
 	}
 	return r.p.read(ctx, q)
 }

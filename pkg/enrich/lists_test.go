@@ -81,7 +81,8 @@ func TestKeptLists(t *testing.T) {
 			if tt.change != nil {
 				tt.change(l)
 			}
-			got, _, ok := l.get(tt.query, noon.Add(tt.after))
+			answer, ok := l.get(tt.query, noon.Add(tt.after))
+			got := answer.findings
 			slices.SortFunc(got, func(a, b finding.Finding) int { return a.EventTime.Compare(b.EventTime) })
 			if ok != (tt.want != nil) {
 				t.Fatalf("answered: %v", ok)
@@ -91,8 +92,8 @@ func TestKeptLists(t *testing.T) {
 			}
 		})
 	}
-	if _, cut, _ := kept().get(about("web", time.Minute), noon); !errors.Is(cut, errCut) {
-		t.Errorf("a list that was cut answers with %v", cut)
+	if got, _ := kept().get(about("web", time.Minute), noon); !errors.Is(got.cut, errCut) {
+		t.Errorf("a list that was cut answers with %v", got.cut)
 	}
 }
 
@@ -111,11 +112,13 @@ func TestKeptListsAreCopies(t *testing.T) {
 	t.Parallel()
 	l := &lists{}
 	l.keep(about("web", time.Hour), []finding.Finding{at("a", 0, "unknown")}, nil, noon)
-	first, _, _ := l.get(about("web", time.Hour), noon)
+	answer, _ := l.get(about("web", time.Hour), noon)
+	first := answer.findings
 	first[0].Marks = nil
 	f := at("a", 0, "malicious")
 	l.note(about("web", time.Hour), &f, noon.Add(1))
-	second, _, _ := l.get(about("web", time.Hour), noon)
+	answer, _ = l.get(about("web", time.Hour), noon)
+	second := answer.findings
 	if first[0].Marks != nil || second[0].Marks["enrich_verdict"] != "malicious" {
 		t.Errorf("marks %v and %v", first[0].Marks, second[0].Marks)
 	}
@@ -147,7 +150,7 @@ func TestKeptListsAreBounded(t *testing.T) {
 		huge[i] = at(fmt.Sprint(i), 0, "")
 	}
 	l.keep(about("web", time.Hour), huge, nil, noon.Add(2*time.Hour))
-	if _, _, ok := l.get(about("web", time.Hour), noon.Add(2*time.Hour)); ok {
+	if _, ok := l.get(about("web", time.Hour), noon.Add(2*time.Hour)); ok {
 		t.Error("a list that is too long was kept")
 	}
 }

@@ -76,6 +76,11 @@ func processFacts(f *facts, s *subject) {
 	f.bool("process.parent_is_server", isServer(processName(parent)))
 	f.bool("process.parent_is_init", isInit(processName(parent)))
 	f.bool("process.at_start", atStart(s.tree))
+	if chain := s.tree.Chain; len(chain) > 1 && chain[0].PID == 1 {
+		f.bool("process.first_is_configured", matchesCommand(firstArgs(chain[0]), s.main))
+	}
+	f.text("process.server_shell", serverShell(s.tree))
+	f.text("process.fed_shell", fedShell(s.tree))
 	if child == nil {
 		return
 	}

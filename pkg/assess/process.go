@@ -55,6 +55,39 @@ func atStart(t finding.Tree) bool {
 	return true
 }
 
+// firstArgs are the arguments of a first process. A package manager has its
+// title in their place, "npm start".
+func firstArgs(p *finding.Process) []string {
+	if len(p.Args) == 1 && isPackageManager(p) {
+		return strings.Fields(p.Args[0])
+	}
+	return p.Args
+}
+
+// serverShell says which server process started a shell among the child and
+// its ancestors, in words, or "". A package manager's shell is its way to start
+// the application.
+func serverShell(t finding.Tree) string {
+	for i := 1; i < len(t.Chain); i++ {
+		parent, child := t.Chain[i-1], t.Chain[i]
+		if child.IsShell() && isServer(processName(parent)) && !isPackageManager(parent) {
+			return plain(displayName(parent)) + " started " + plain(displayName(child))
+		}
+	}
+	return ""
+}
+
+// fedShell says which ancestor is a shell that was told nothing and started
+// something all the same, in words, or "".
+func fedShell(t finding.Tree) string {
+	for i := 1; i < len(t.Chain); i++ {
+		if parent := t.Chain[i-1]; isBareShell(parent.Args) {
+			return plain(displayName(parent)) + " started " + plain(displayName(t.Chain[i]))
+		}
+	}
+	return ""
+}
+
 // isPackageManager reports whether a process is one of those that start an
 // application by a script of its package. Such a one is run by node, which has
 // its title in the place of its arguments: "npm start".

@@ -157,9 +157,12 @@ func displayName(p *finding.Process) string {
 		return processName(p)
 	}
 	name := plain(p.Name)
-	if p.Binary != nil && (isTemporary(p.Binary.Path) || isFileless(p.Binary.Path)) {
-		if base := plain(path.Base(p.Binary.Path)); base != name {
-			name += " (" + base + ")"
+	for _, f := range []*finding.File{p.Binary, p.Script} {
+		if f == nil || !isTemporary(f.Path) && !isFileless(f.Path) {
+			continue
+		}
+		if base := plain(path.Base(f.Path)); base != name {
+			return name + " (" + base + ")"
 		}
 	}
 	return name

@@ -2,10 +2,12 @@ package assess
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"unicode"
 
 	"github.com/scc-enricher/scc-enricher/pkg/command"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 	"github.com/scc-enricher/scc-enricher/pkg/incident"
 )
@@ -16,6 +18,8 @@ const (
 	maxSummaryName = 40
 	// maxPrincipal is that of an e-mail address, of which a part names nobody.
 	maxPrincipal = 128
+	// maxSummaryPath is that of a file or an image, whose end tells most.
+	maxSummaryPath = 100
 )
 
 // summary says in a few sentences who did what where, why it matters, what else
@@ -23,7 +27,7 @@ const (
 // made of printable characters; arguments are not in it at all.
 func (s *subject) summary(a *Assessment) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%d/100): %s%s.", title(string(a.Verdict)), a.Score, s.what(), s.where())
+	fmt.Fprintf(&b, "%s (%d/100): %s%s.", title(string(a.Verdict)), a.Score, s.what(a.Verdict), s.where())
 	if s.cfg.Gone {
 		b.WriteString(" The " + s.noun() + " no longer exists.")
 	}
@@ -86,14 +90,16 @@ func title(v string) string {
 
 // what says who did what, in the words of the strongest behaviour, which is
 // said of the process that showed it.
-func (s *subject) what() string {
+func (s *subject) what(v Verdict) string {
 	child, parent := plain(displayName(s.tree.Child)), plain(displayName(s.tree.Parent))
-	words, by := s.strongest()
+	words, by := s.strongest(v)
 	switch {
 	case child == "" && s.controlPlane() && s.f.Access.Principal != "":
-		who := principal(s.f.Access.Principal) + " called " + plain(lastSegment(s.f.Access.MethodName))
+		who := principal(s.f.Access.Principal) + " called " + plain(lastSegment(s.f.Access.MethodName)) + s.caller()
 		if words != "" {
 			who += "; the configured command " + words
+		} else if s.aboutImage() {
+			who += "; the image is " + s.image()
 		}
 		return who
 	case child == "":
@@ -107,6 +113,10 @@ func (s *subject) what() string {
 		who = parent + " started " + child
 	}
 	switch {
+	case s.loaded() != "":
+		return who + ", which loaded " + s.loaded()
+	case words == "" && s.aboutImage():
+		return who + ", a part of the image " + s.image() + ","
 	case words == "":
 		return who
 	case by == s.tree.Child && parent == "":
@@ -119,10 +129,11 @@ func (s *subject) what() string {
 	return who + "; " + plain(displayName(by)) + " " + words
 }
 
-// strongest is the strongest behaviour in words, and the process it was read from.
-func (s *subject) strongest() (words string, by *finding.Process) {
+// strongest is the strongest behaviour in words, and the process it was read
+// from. What looks harmless is not said of what is not.
+func (s *subject) strongest(v Verdict) (words string, by *finding.Process) {
 	for _, h := range s.reading.Hits {
-		if h.Behavior == command.ShellWrapper {
+		if h.Behavior == command.ShellWrapper || h.Class == command.Benign && (v == Malicious || v == LikelyMalicious) {
 			continue
 		}
 		if words = strings.TrimSuffix(h.Behavior.Sentence(), "."); words != "" {
@@ -130,6 +141,55 @@ func (s *subject) strongest() (words string, by *finding.Process) {
 		}
 	}
 	return "", nil
+}
+
+// loaded names the library that a detector of loaded libraries is about: the
+// first that VirusTotal objects to, or the first of all.
+func (s *subject) loaded() string {
+	key := categoryKey(s.f.Category)
+	if s.tree.Child == nil || !strings.Contains(key, "library") && !strings.Contains(key, "shared object") {
+		return ""
+	}
+	name := ""
+	for i := range s.tree.Child.Libraries {
+		lib := &s.tree.Child.Libraries[i]
+		if worst := s.worstFile(); name == "" || worst != nil && worst.Artifact.Value == lib.FullHash() {
+			name = lib.Path
+		}
+	}
+	return cut(printable(name), maxSummaryPath)
+}
+
+// aboutImage reports whether the detector speaks of the image itself.
+func (s *subject) aboutImage() bool {
+	key := categoryKey(s.f.Category)
+	return s.image() != "" && (strings.Contains(key, "built in") || strings.Contains(key, "docker image"))
+}
+
+// image is the image of the affected container as it was configured, without its digest.
+func (s *subject) image() string {
+	image := ""
+	if len(s.f.Containers) > 0 {
+		image = s.f.Containers[0].URI
+	}
+	if s.main != nil && s.main.Image != "" {
+		image = s.main.Image
+	}
+	image, _, _ = strings.Cut(image, "@")
+	return cut(printable(image), maxSummaryPath)
+}
+
+// caller says from where an API was called: " from 203.0.113.7 (RO)".
+func (s *subject) caller() string {
+	ip, err := netip.ParseAddr(s.f.Access.CallerIP)
+	if err != nil { // "private", "gce-internal-ip"
+		return ""
+	}
+	from := " from " + ip.String()
+	if region := plain(s.f.Access.Region); region != "" {
+		from += " (" + region + ")"
+	}
+	return from
 }
 
 // graveCategory is the weight from which a category is a reason in itself.
@@ -167,30 +227,56 @@ func (s *subject) where() string {
 	return " in " + kind + " " + plain(w.Name) + " (" + plain(w.Project) + ", " + plain(w.Location) + ")"
 }
 
+// maxWhy is how many reasons a summary names.
+const maxWhy = 3
+
 // why names the strongest reasons in words: those against the finding, or for
-// a benign verdict those that explain it.
+// a benign verdict those that explain it. A category that is no reason in itself
+// is named where little else is.
 func (s *subject) why(a *Assessment) string {
 	var words []string
+	telling, category := 0, ""
 	for _, r := range a.Reasons {
-		against := r.Points > 0
-		if against == (a.Verdict == LikelyBenign) || r.Points == 0 || len(words) == 3 {
+		if against := r.Points > 0; against == (a.Verdict == LikelyBenign) || r.Points == 0 || len(words) == maxWhy {
 			continue
 		}
 		switch {
-		case r.ID == "category" && r.Points >= graveCategory:
-			words = append(words, "Google reports "+plainCategory(shortCategory(s.f.Category)))
-		case r.ID == "category" || strings.HasPrefix(r.ID, "severity_"):
-			continue
+		case r.ID == "category":
+			category = "Google reports " + plainCategory(shortCategory(s.f.Category))
+			if r.Points >= graveCategory {
+				words = append(words, category)
+				telling = maxWhy
+			}
+		case !s.said(r):
+		case r.ID == "reverse_shell_remote":
+			words = append(words, printable(cut(r.Evidence, maxSummaryPath)))
+			telling++
 		case r.Source == "virustotal":
 			words = append(words, "VirusTotal: "+printable(cut(r.Evidence, 90)))
+			telling++
 		default:
 			words = append(words, lowerFirst(r.Title))
+			if r.Source != sourceConfig {
+				telling++
+			}
 		}
+	}
+	if category != "" && telling < 2 {
+		words = append([]string{category}, words...)
 	}
 	if len(words) == 0 {
 		return ""
 	}
-	return "Why: " + strings.Join(words, ", ")
+	return "Why: " + strings.Join(words[:min(len(words), maxWhy)], ", ")
+}
+
+// said reports whether a reason tells a reader something that no other one does.
+func (s *subject) said(r Reason) bool {
+	switch r.ID {
+	case "surely_hostile", "unusual_use": // of a behaviour that is named
+		return false
+	}
+	return !strings.HasPrefix(r.ID, "severity_")
 }
 
 // noun is the kind of workload in words.
@@ -217,6 +303,9 @@ func (s *subject) openPoints() string {
 		}
 		if n, ok := names[u]; ok {
 			u = n
+		}
+		if u == "VirusTotal" && s.ev.VTState.State == evidence.NotApplicable {
+			u += " (no whole file hash)"
 		}
 		out = append(out, u)
 	}

@@ -80,6 +80,7 @@ func (s *subject) plan(a *Assessment) []Step {
 	case Unknown:
 		p.contactOwner()
 		p.otherFindings()
+		p.callerActivity()
 		p.askAgain()
 	default:
 		p.scope()

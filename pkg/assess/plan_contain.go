@@ -23,6 +23,7 @@ func (p *planner) contain() {
 			p.containWorkerPool()
 		}
 	}
+	p.stopCaller()
 	if p.tookIdentity() {
 		p.disableIdentity()
 		p.disableSecrets()

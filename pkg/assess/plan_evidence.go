@@ -86,6 +86,9 @@ func (p *planner) contactOwner() {
 	var who []string
 	for _, m := range []string{p.s.asker(), p.s.deploy.by, p.s.cfg.RevisionCreator, p.s.cfg.LastModifier, p.s.cfg.Creator, p.s.f.Access.Principal} {
 		m = principal(m)
+		if p.grave() && m == p.suspect() {
+			continue // who did it is not asked, and not warned
+		}
 		if isPerson(m) && !contains(who, m) && len(who) < 3 {
 			who = append(who, m)
 		}
@@ -122,7 +125,7 @@ func (p *planner) otherFindings() {
 // askAgain says which sources to wait for.
 func (p *planner) askAgain() {
 	open := p.s.openPoints()
-	if open == "" {
+	if open == "" || !p.s.retry() {
 		return
 	}
 	p.add(Step{
@@ -136,6 +139,7 @@ func (p *planner) askAgain() {
 func (p *planner) scope() {
 	p.contactOwner()
 	p.otherFindings()
+	p.callerActivity()
 	p.whoDeleted()
 	p.entryRequests()
 	p.identityActivity()

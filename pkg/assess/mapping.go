@@ -1,6 +1,9 @@
 package assess
 
 import (
+	"net/netip"
+	"strings"
+
 	"github.com/scc-enricher/scc-enricher/pkg/attack"
 	"github.com/scc-enricher/scc-enricher/pkg/command"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
@@ -78,6 +81,28 @@ func behaviorTactics(b command.Behavior) []string {
 	return nil
 }
 
+// detected are the hashes of the files that the detector itself calls
+// malicious, whether VirusTotal knows them or not.
+func (s *subject) detected() []string {
+	key := categoryKey(s.f.Category)
+	child := s.tree.Child
+	if child == nil || !strings.Contains(key, "malicious") {
+		return nil
+	}
+	var out []string
+	switch {
+	case strings.Contains(key, "library"):
+		for i := range child.Libraries {
+			out = append(out, child.Libraries[i].FullHash())
+		}
+	case strings.Contains(key, "binary"):
+		out = append(out, child.Binary.FullHash())
+	case strings.Contains(key, "python"), strings.Contains(key, "script"):
+		out = append(out, child.ScriptHash())
+	}
+	return out
+}
+
 // maxIndicators bounds the indicators of one assessment.
 const maxIndicators = 20
 
@@ -121,6 +146,14 @@ func (s *subject) indicators() []command.Indicator {
 			kind = "hash"
 		}
 		add(kind, r.Artifact.Value)
+	}
+	for _, hash := range s.detected() {
+		add("hash", hash)
+	}
+	if s.controlPlane() {
+		if ip, err := netip.ParseAddr(s.f.Access.CallerIP); err == nil {
+			add("ip", ip.String())
+		}
 	}
 	for _, i := range s.reading.Indicators {
 		add(i.Kind, i.Value)

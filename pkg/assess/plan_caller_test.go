@@ -92,3 +92,39 @@ func TestAbove(t *testing.T) {
 		t.Errorf("firstArgs = %q", args)
 	}
 }
+
+// TestIndicatorsOfTheDetector: the file that the detector is about, and the
+// address of an API call, are to be looked for elsewhere.
+func TestIndicatorsOfTheDetector(t *testing.T) {
+	t.Parallel()
+	hash := strings.Repeat("ab", 32)
+	file := &finding.File{Path: "/usr/lib/x", SHA256: hash}
+	tests := []struct {
+		category string
+		change   func(*finding.Finding)
+		want     string
+	}{
+		{"Execution: Modified Malicious Library Loaded", func(f *finding.Finding) { f.Processes[1].Libraries = []finding.File{*file} }, hash},
+		{"Execution: Added Malicious Binary Executed", func(f *finding.Finding) { f.Processes[1].Binary = file }, hash},
+		{"Malicious Script Executed", func(f *finding.Finding) { f.Processes[1].Script = file }, hash},
+		{"Unexpected Child Shell", func(f *finding.Finding) { f.Processes[1].Binary = file }, ""},
+		{"Execution: Added Malicious Binary Executed", func(f *finding.Finding) { f.Processes[1].Binary = nil }, ""},
+		{"Execution: Cryptomining Docker Image", func(f *finding.Finding) { f.Processes, f.Access.CallerIP = nil, "203.0.113.9" }, "203.0.113.9"},
+		{"Execution: Cryptomining Docker Image", func(f *finding.Finding) { f.Processes, f.Access.CallerIP = nil, "gce-internal-ip" }, ""},
+	}
+	for _, tt := range tests {
+		f := childShell("java", "sh", "-c", "x")
+		f.Category = tt.category
+		tt.change(f)
+		a := mustDefault(t).Assess(input(f, complete()))
+		var got []string
+		for _, i := range a.Indicators {
+			if i.Kind == "hash" || i.Kind == "ip" {
+				got = append(got, i.Value)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: indicators %v, want %q", tt.category, got, tt.want)
+		}
+	}
+}

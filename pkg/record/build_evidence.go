@@ -181,6 +181,15 @@ func (b *builder) line(e *evidence.LogEntry) string {
 		if e.Audit.Principal != "" {
 			said += " by " + b.text(e.Audit.Principal, maxName)
 		}
+		if e.Audit.CallerIP != "" {
+			said += " from " + b.defanged(e.Audit.CallerIP, 64)
+		}
+		if e.Audit.Code != 0 {
+			said += ", refused with code " + strconv.Itoa(e.Audit.Code)
+		}
+		if e.Audit.Detail != "" {
+			said += ": " + b.text(e.Audit.Detail, maxExcerptText)
+		}
 	}
 	if said == "" {
 		return ""

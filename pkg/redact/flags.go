@@ -33,7 +33,7 @@ func flagOf(tool, flag string) flagKind {
 		return userFlag
 	case "-p":
 		switch tool {
-		case "sshpass", "mongo", "mongosh", "mongodump", "mongorestore", "hydra", "nxc", "netexec", "crackmapexec", "evil-winrm":
+		case "sshpass", "mongo", "mongosh", "mongodump", "mongorestore", "hydra", "nxc", "netexec", "crackmapexec", "evil-winrm", "steghide", "openstego":
 			return secretFlag
 		case "docker login", "podman login", "helm login", "crane login", "skopeo login", "oras login":
 			return secretFlag
@@ -101,7 +101,7 @@ func toolAfter(tool, word string) string {
 	switch base {
 	case "mysql", "mysqldump", "mysqladmin", "mysqlimport", "mysqlcheck", "mariadb", "mariadb-dump", "mariadb-admin", "mycli",
 		"sshpass", "7z", "7za", "7zr", "mongo", "mongosh", "mongodump", "mongorestore", "hydra", "nxc", "netexec", "crackmapexec",
-		"evil-winrm", "docker", "podman", "helm", "crane", "skopeo", "oras", "redis-cli", "sqlcmd", "bcp", "osql", "isql", "unzip",
+		"evil-winrm", "steghide", "openstego", "docker", "podman", "helm", "crane", "skopeo", "oras", "redis-cli", "sqlcmd", "bcp", "osql", "isql", "unzip",
 		"zip", "openssl", "smbclient", "rpcclient", "smbget", "sudo", "su", "chown", "install", "setpriv", "crictl", "runuser",
 		"psql", "gcloud", "curl", "wget", "ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami", "ldapdelete", "ldappasswd":
 		return base

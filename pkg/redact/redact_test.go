@@ -72,6 +72,7 @@ func TestCanaries(t *testing.T) {
 		{"mysql attached", "mysql -uroot -p" + hunter + " -h db", hunter, "mysql -uroot -p[REDACTED] -h db"},
 		{"mysql path in sh", "sh -c '/usr/bin/mysqldump -p" + hunter + " all'", hunter, "sh -c '/usr/bin/mysqldump -p[REDACTED] all'"},
 		{"sshpass", "sshpass -p " + hunter + " ssh root@10.0.0.1", hunter, "sshpass -p [REDACTED] ssh root@10.0.0.1"},
+		{"steghide", "steghide extract -sf a.jpg -p " + hunter, hunter, "steghide extract -sf a.jpg -p [REDACTED]"},
 		{"curl user", "curl -u admin:" + hunter + " https://example.com", hunter, "curl -u admin:[REDACTED] https://example.com"},
 		{"curl user long", "curl --user 'admin:" + hunter + "' https://example.com", hunter, "curl --user 'admin:[REDACTED]' https://example.com"},
 		{"redis", "redis-cli -h cache -a " + hunter + " ping", hunter, "redis-cli -h cache -a [REDACTED] ping"},

@@ -99,7 +99,7 @@ func (s *subject) what(v Verdict) string {
 		if words != "" {
 			who += "; the configured command " + words
 		} else if s.aboutImage() {
-			who += "; the image is " + s.image()
+			who += ", with the image " + s.image() + ","
 		}
 		return who
 	case child == "":
@@ -193,7 +193,7 @@ func (s *subject) caller() string {
 }
 
 // graveCategory is the weight from which a category is a reason in itself.
-const graveCategory = 40
+const graveCategory = 35
 
 // shortCategory is a category without its tactic.
 func shortCategory(category string) string {
@@ -224,7 +224,11 @@ func (s *subject) where() string {
 	case Internal:
 		kind = "the internal " + kind
 	}
-	return " in " + kind + " " + plain(w.Name) + " (" + plain(w.Project) + ", " + plain(w.Location) + ")"
+	in := " in "
+	if s.tree.Child == nil && s.controlPlane() && len(s.reading.Hits) == 0 {
+		in = " on " // was the call
+	}
+	return in + kind + " " + plain(w.Name) + " (" + plain(w.Project) + ", " + plain(w.Location) + ")"
 }
 
 // maxWhy is how many reasons a summary names.
@@ -274,6 +278,8 @@ func (s *subject) why(a *Assessment) string {
 func (s *subject) said(r Reason) bool {
 	switch r.ID {
 	case "surely_hostile", "unusual_use": // of a behaviour that is named
+		return false
+	case "exposure_public": // it is named with the workload
 		return false
 	}
 	return !strings.HasPrefix(r.ID, "severity_")

@@ -46,6 +46,7 @@ func TestScenarios(t *testing.T) {
 		t.Fatalf("no scenarios: %v", err)
 	}
 	parts := makeParts(t)
+	t.Cleanup(func() { checkDetectors(t, *update) }) // when all marks are what they are
 	for _, path := range files {
 		name := strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(path), "testdata/"), ".txtar")
 		t.Run(name, func(t *testing.T) {

@@ -75,6 +75,7 @@ func declarations() []declaration {
 		{name: "config.risks", kind: l, doc: "weak points of the configuration, the closed set of the config_risks mark"},
 		{name: "config.service_account", kind: s, doc: "e-mail of the identity, or empty"},
 		{name: "config.default_service_account", kind: b, doc: "it is the Compute Engine default service account"},
+		{name: "config.env", kind: l, doc: "names of the container's configured environment variables"},
 		{name: "config.secrets", kind: i, doc: "secrets the container can read, from environment and volumes"},
 		{name: "config.overridden_args", kind: b, doc: "the execution runs with other arguments than its job's template"},
 		{name: "config.run_by", kind: s, doc: "who started the execution, or empty"},

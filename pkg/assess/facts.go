@@ -147,6 +147,9 @@ func configFacts(f *facts, s *subject) {
 	f.text("config.service_account", s.cfg.ServiceAccount)
 	f.bool("config.default_service_account", s.cfg.DefaultServiceAccount)
 	f.int("config.secrets", len(s.secrets()))
+	if s.main != nil {
+		f.list("config.env", s.main.EnvNames)
+	}
 	f.bool("config.overridden_args", s.cfg.OverriddenArgs)
 	if s.f.Workload.Kind == finding.Job {
 		by := s.cfg.RevisionCreator

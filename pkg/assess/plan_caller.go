@@ -30,7 +30,7 @@ func (p *planner) callerActivity() {
 	}, p.readLogs(filter).to("caller-activity.json"))
 }
 
-// stopCaller takes the caller's access away.
+// stopCaller takes the caller's access away: his key, where that made the call.
 func (p *planner) stopCaller() {
 	who := p.suspect()
 	if who == "" || !p.grave() {
@@ -42,6 +42,17 @@ func (p *planner) stopCaller() {
 	}
 	if isPerson(who) {
 		p.add(step)
+		return
+	}
+	if key := lastSegment(p.s.f.Access.KeyName); key != "" {
+		cmd := func(verb string) *gcloudCommand {
+			return gcloud("iam service-accounts keys "+verb).arg(key).flag("iam-account", who)
+		}
+		p.add(Step{
+			ID: "disable_key", Phase: PhaseContain, Title: "Disable the service account key that made the call",
+			Why:    "A key is a file: whoever has a copy of it is the service account, from anywhere.",
+			Effect: "everything that uses this key fails", Undo: cmd("enable").String(), Permission: "iam.serviceAccountKeys.disable",
+		}, cmd("disable"))
 		return
 	}
 	step.Title = "Disable the service account that made the call"

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 )
 
@@ -17,6 +18,10 @@ func TestPlanOfAnAPICall(t *testing.T) {
 		f.Access = finding.Access{Principal: who, CallerIP: "203.0.113.9", Region: "RO", MethodName: "google.cloud.run.v1.Services.CreateService"}
 		return f
 	}
+	keyed := func(f *finding.Finding) *finding.Finding {
+		f.Access.KeyName = "//iam.googleapis.com/projects/other-prod/serviceAccounts/ci@other-prod.iam.gserviceaccount.com/keys/5d2c"
+		return f
+	}
 	const image, policy = "Execution: Cryptomining Docker Image", "Privilege Escalation: Default Compute Engine Service Account SetIAMPolicy"
 	tests := []struct {
 		name       string
@@ -25,7 +30,8 @@ func TestPlanOfAnAPICall(t *testing.T) {
 		command    string // of stop_caller
 		asked      bool
 	}{
-		{"a key of a service account", call(image, "ci@other-prod.iam.gserviceaccount.com"), []string{"caller_activity", "stop_caller"}, nil, "gcloud iam service-accounts disable ci@other-prod.iam.gserviceaccount.com", false},
+		{"a key", keyed(call(image, "ci@other-prod.iam.gserviceaccount.com")), []string{"caller_activity", "disable_key"}, []string{"stop_caller"}, "", false},
+		{"a service account", call(image, "ci@other-prod.iam.gserviceaccount.com"), []string{"caller_activity", "stop_caller"}, nil, "gcloud iam service-accounts disable ci@other-prod.iam.gserviceaccount.com", false},
 		{"a person", call(image, "eve@example.com"), []string{"caller_activity", "stop_caller"}, nil, "", false},
 		{"nobody", call(image, ""), nil, []string{"caller_activity", "stop_caller"}, "", false},
 		{"hardly grave", call(policy, "eve@example.com"), []string{"caller_activity"}, []string{"stop_caller"}, "", true},
@@ -50,6 +56,9 @@ func TestPlanOfAnAPICall(t *testing.T) {
 					t.Errorf("%s: step %s", a.Verdict, id)
 				}
 			}
+			if want := "gcloud iam service-accounts keys disable 5d2c --iam-account=ci@other-prod.iam.gserviceaccount.com"; tt.f.Access.KeyName != "" && steps["disable_key"].Command != want {
+				t.Errorf("disable_key: %q, want %q", steps["disable_key"].Command, want)
+			}
 			if !strings.HasPrefix(steps["stop_caller"].Command, tt.command) {
 				t.Errorf("stop_caller: %q, want %q", steps["stop_caller"].Command, tt.command)
 			}
@@ -58,6 +67,21 @@ func TestPlanOfAnAPICall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withCalls adds inputs whose plans hold the steps of API calls and of deleted data.
+func withCalls(out map[string]Input) map[string]Input {
+	account, key := childShell("java", "sh"), childShell("java", "sh")
+	for _, f := range []*finding.Finding{account, key} {
+		f.Category, f.Processes = "Execution: Cryptomining Docker Image", nil
+		f.Access = finding.Access{Principal: "ci@other-prod.iam.gserviceaccount.com", CallerIP: "203.0.113.9", MethodName: "google.cloud.run.v1.Services.CreateService"}
+	}
+	key.Access.KeyName = "//iam.googleapis.com/projects/other-prod/serviceAccounts/ci@other-prod.iam.gserviceaccount.com/keys/5d2c"
+	bucket := complete()
+	bucket.Config.Volumes = []evidence.Volume{{Name: "u", Kind: "gcs", Source: "shop-uploads", Writable: true}, {Name: "r", Kind: "gcs", Source: "read-only"}}
+	out["account"], out["key"] = input(account, complete()), input(key, complete())
+	out["destroyed"] = input(childShell("java", "sh", "-c", "find /mnt/u -type f -exec shred -uz {} +"), bucket)
+	return out
 }
 
 // TestAbove: what stands above the child says more than its parent.

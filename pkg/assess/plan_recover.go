@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scc-enricher/scc-enricher/pkg/command"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 )
 
@@ -91,6 +92,7 @@ func (p *planner) recover() {
 		p.closeFinding("when the questions above are answered")
 		return
 	}
+	p.deletedObjects()
 	if p.kind == finding.Service {
 		p.add(Step{
 			ID: "restore_traffic", Phase: PhaseRecover, Title: "Send traffic to the clean revision",
@@ -103,6 +105,24 @@ func (p *planner) recover() {
 		Why: "If it comes back, the way in is still open or the identity is still in other hands.", Effect: "none",
 	})
 	p.closeFinding("when nothing came back")
+}
+
+// deletedObjects looks for what can be brought back of a bucket that the
+// container could write to.
+func (p *planner) deletedObjects() {
+	if !p.a.Reading.Has(command.Destruction) {
+		return
+	}
+	for _, v := range p.s.cfg.Volumes[:min(len(p.s.cfg.Volumes), maxSecretSteps)] {
+		if v.Kind != "gcs" || !v.Writable || v.Source == "" {
+			continue
+		}
+		p.add(Step{
+			ID: "deleted_objects", Phase: PhaseRecover, Title: "List what was deleted in the bucket " + plain(v.Source) + " and can be restored",
+			Why:    "A bucket keeps deleted objects for a week where soft delete is on; gcloud storage restore brings them back.",
+			Effect: "none, it only reads", Permission: "storage.objects.list",
+		}, gcloud("storage ls").arg("gs://"+v.Source+"/**").on("soft-deleted"))
+	}
 }
 
 // closeFinding sets the finding inactive. The event time is given because

@@ -66,7 +66,7 @@ func planInputs() map[string]Input {
 	exec.Config.RevisionGone = true
 	out["revision_gone"] = input(childShell("java", "bash", "-c", reverse), rev)
 	out["execution_gone"] = input(job, exec)
-	return out
+	return withCalls(out)
 }
 
 func TestPlanOrderAndContent(t *testing.T) {
@@ -106,6 +106,9 @@ func TestPlanOrderAndContent(t *testing.T) {
 			has:   []string{"save_logs", "contact_owner", "who_deleted", "close_way_in", "close_finding"},
 			lacks: []string{"save_config", "limit_ingress", "stop_instances", "delete_revision", "rebuild", "watch", "no_shell", "restore_traffic"},
 		},
+		"key":            {has: []string{"caller_activity", "disable_key"}, lacks: []string{"stop_caller"}},
+		"account":        {has: []string{"caller_activity", "stop_caller"}, lacks: []string{"disable_key"}},
+		"destroyed":      {has: []string{"deleted_objects"}},
 		"revision_gone":  {has: []string{"save_config", "traffic_back"}, lacks: []string{"save_revision", "delete_revision"}},
 		"execution_gone": {has: []string{"save_config", "list_executions"}, lacks: []string{"save_execution", "cancel_execution"}},
 	}
@@ -391,7 +394,7 @@ func splitCommand(t *testing.T, cmd string) (name string, flags map[string]strin
 		return true
 	})
 	lengths := map[string]int{"run services": 3, "run jobs": 3, "run revisions": 3, "beta run": 4, "logging read": 2, "scc findings": 3,
-		"projects get-iam-policy": 2, "iam service-accounts": 3, "secrets versions": 3, "artifacts docker": 4}
+		"projects get-iam-policy": 2, "iam service-accounts": 3, "secrets versions": 3, "artifacts docker": 4, "storage ls": 2}
 	n := lengths[strings.Join(words[1:3], " ")]
 	if n == 0 {
 		t.Fatalf("unknown kind of command: %s", cmd)

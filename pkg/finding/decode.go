@@ -175,6 +175,7 @@ func (d *decoder) attribution(o object) {
 			CallerIP:    d.text(a, "access.", "callerIp", maxText),
 			Region:      d.text(d.object(a.get("callerIpGeo")), "access.callerIpGeo.", "regionCode", maxText),
 			UserAgent:   d.text(a, "access.", "userAgent", maxText),
+			KeyName:     d.text(a, "access.", "serviceAccountKeyName", maxText),
 			ServiceName: d.text(a, "access.", "serviceName", maxText),
 			MethodName:  d.text(a, "access.", "methodName", maxText),
 		}

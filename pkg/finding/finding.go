@@ -161,10 +161,13 @@ type Connection struct {
 
 // Access says who called which API, for control-plane findings.
 type Access struct {
-	Principal   string
-	CallerIP    string
-	Region      string
-	UserAgent   string
+	Principal string
+	CallerIP  string
+	Region    string
+	UserAgent string
+	// KeyName is the full resource name of the service account key that the
+	// caller used, or empty.
+	KeyName     string
 	ServiceName string
 	MethodName  string
 }

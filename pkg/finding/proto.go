@@ -123,6 +123,7 @@ func (c converter) attribution(pb *securitycenterpb.Finding) {
 		CallerIP:    c.text(a.GetCallerIp()),
 		Region:      c.text(a.GetCallerIpGeo().GetRegionCode()),
 		UserAgent:   c.text(a.GetUserAgent()),
+		KeyName:     c.text(a.GetServiceAccountKeyName()),
 		ServiceName: c.text(a.GetServiceName()),
 		MethodName:  c.text(a.GetMethodName()),
 	}

@@ -69,7 +69,7 @@ func fullResult(t *testing.T) *securitycenterpb.ListFindingsResponse_ListFinding
 			},
 			Access: &securitycenterpb.Access{
 				PrincipalEmail: "a@example.com", CallerIp: "203.0.113.2", CallerIpGeo: &securitycenterpb.Geolocation{RegionCode: "NL"},
-				UserAgent: "ua", ServiceName: "run.googleapis.com", MethodName: "m",
+				UserAgent: "ua", ServiceAccountKeyName: "//iam.googleapis.com/projects/p/serviceAccounts/a/keys/1", ServiceName: "run.googleapis.com", MethodName: "m",
 			},
 			Connections: []*securitycenterpb.Connection{{DestinationIp: "203.0.113.3", DestinationPort: 99999, SourceIp: "10.0.0.1", SourcePort: 5, Protocol: securitycenterpb.Connection_UDP}},
 			Processes: []*securitycenterpb.Process{

@@ -170,7 +170,7 @@ func (c detectorCase) row() string {
 		strongest(c.marks["reasons"]), "`" + c.marks["next_action"] + "`", c.remark,
 	}
 	for i := range cells {
-		cells[i] = strings.ReplaceAll(cells[i], "|", "\\|")
+		cells[i] = strings.NewReplacer("|", "\\|", "*.", "\\*.", "/*", "/\\*").Replace(cells[i])
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }

@@ -121,5 +121,9 @@ func (st *stage) play(verbs map[string]verb, update bool) {
 
 // fail notes what went wrong at a line of the script.
 func (st *stage) fail(line step, err error) {
+	if line.line == 0 { // of the script that a file without one has
+		st.fails = append(st.fails, err.Error())
+		return
+	}
 	st.fails = append(st.fails, fmt.Sprintf("%s:%d: %s: %v", st.s.path, line.line, line.text, err))
 }

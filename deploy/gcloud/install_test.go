@@ -397,11 +397,11 @@ func TestDenied(t *testing.T) {
 
 func TestFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest")
+	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--min-instances", "4")
 	if err == nil {
 		t.Fatal("a wrong call succeeds")
 	}
-	for _, want := range []string{"--scope", "--image", "--virustotal-version"} {
+	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--min-instances"} {
 		if !strings.Contains(errs, want+":") {
 			t.Errorf("no word of %s in:\n%s", want, errs)
 		}

@@ -217,7 +217,7 @@ keep() {
 }
 keep "$name-dead-letters" "$name-dead-letters"
 
-step "the VirusTotal key's secret; add the key by hand: gcloud secrets versions add $name-virustotal-key --data-file=- $p"
+step "the VirusTotal key's secret; add the key by hand: read -rs KEY && printf %s \"\$KEY\" | gcloud secrets versions add $name-virustotal-key --data-file=- $p"
 ensure gcloud secrets describe "$name-virustotal-key" "$p" -- \
   gcloud secrets create "$name-virustotal-key" --replication-policy=automatic "$p"
 run gcloud secrets add-iam-policy-binding "$name-virustotal-key" "--member=serviceAccount:$enricher" --role=roles/secretmanager.secretAccessor "$p"

@@ -180,6 +180,15 @@ run "refuses_sources_that_may_take_longer_than_the_finding" {
   expect_failures = [var.enrich_timeout_seconds]
 }
 
+run "refuses_a_timeout_that_the_service_refuses" {
+  command = plan
+  variables {
+    enrich_timeout_seconds = 541
+    ack_deadline_seconds   = 600
+  }
+  expect_failures = [var.enrich_timeout_seconds]
+}
+
 run "refuses_an_ack_deadline_too_near_the_timeout" {
   command = plan
   variables {

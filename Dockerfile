@@ -30,16 +30,20 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd ./cmd
 COPY pkg ./pkg
-# Without .git in the context there is no commit to stamp; put it into VERSION.
+# Without .git in the context there is no commit to stamp: say both. What is
+# left out is said to be unknown.
 ARG VERSION=devel
-RUN go build -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/scc-enricher ./cmd/scc-enricher
+ARG COMMIT=unknown
+RUN go build -buildvcs=false -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /out/scc-enricher ./cmd/scc-enricher
 
 FROM ${BASE}
 ARG VERSION=devel
+ARG COMMIT=unknown
 LABEL org.opencontainers.image.title="scc-enricher" \
       org.opencontainers.image.description="Enriches Security Command Center's Cloud Run threat findings" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}"
 COPY --from=build /out/scc-enricher /scc-enricher
 # distroless's nonroot, by number so that "run as non-root" can be checked.
 USER 65532:65532

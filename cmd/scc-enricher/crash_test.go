@@ -48,14 +48,14 @@ func (a *accident) call() {
 	}
 }
 
-// ledger counts, by finding, the mark writes that reached the API and the
+// tally counts, by finding, the mark writes that reached the API and the
 // crashes that met a delivery under way.
-type ledger struct {
+type tally struct {
 	mu              sync.Mutex
 	writes, touched map[string]int
 }
 
-func (l *ledger) count(m map[string]int, name string) {
+func (l *tally) count(m map[string]int, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m[name]++
@@ -68,7 +68,7 @@ func (l *ledger) count(m map[string]int, name string) {
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(crashSeed, 0))
-	l := &ledger{writes: map[string]int{}, touched: map[string]int{}}
+	l := &tally{writes: map[string]int{}, touched: map[string]int{}}
 	boom := &accident{done: make(chan struct{}, crashes)}
 	world := newShops(crashAlone + crashGroups)
 	_, api, vt := startAPIs(t, emulator.Options{World: world, Quotas: endless(), Intercept: func(_ context.Context, c emulator.Call) error {
@@ -150,7 +150,7 @@ func addCrashFindings(t *testing.T, world *emulator.World) []string {
 }
 
 // check holds that nothing is lost, and what the crashes have cost.
-func (l *ledger) check(t *testing.T, world *emulator.World, names []string) {
+func (l *tally) check(t *testing.T, world *emulator.World, names []string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()

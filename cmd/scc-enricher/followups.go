@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -9,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/scc-enricher/scc-enricher/pkg/enrich"
 	"github.com/scc-enricher/scc-enricher/pkg/followup"
 	"github.com/scc-enricher/scc-enricher/pkg/push"
 	"github.com/scc-enricher/scc-enricher/pkg/telemetry"
@@ -23,6 +25,7 @@ const (
 	resultScheduled = "scheduled" // the queue took it
 	resultRefused   = "refused"   // the queue did not
 	resultDone      = "done"
+	resultPostponed = "postponed"   // not done, and scheduled again for later
 	resultFailed    = "failed"      // to come again
 	resultPanicked  = "panicked"    // to come again
 	resultDropped   = "dropped"     // given up, or no task
@@ -105,6 +108,11 @@ func (v *service) followUp(ctx context.Context, t followup.Task) error {
 	err := v.pipeline.FollowUp(ctx, t)
 	fields := []zap.Field{
 		zap.String("kind", string(t.Kind)), zap.String("finding", t.Finding), zap.Int("attempt", t.Attempt), zap.Duration("latency", time.Since(began)),
+	}
+	if errors.Is(err, enrich.ErrPostponed) {
+		v.metrics.FollowUp(string(t.Kind), resultPostponed)
+		v.log.Warn("followup", append(fields, v.errorField(err))...)
+		return nil
 	}
 	if err != nil {
 		v.metrics.FollowUp(string(t.Kind), resultFailed)

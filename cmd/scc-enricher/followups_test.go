@@ -256,8 +256,8 @@ func TestFollowUpIsNoTask(t *testing.T) {
 	r.wantMetrics(`scc_enricher_followups_total{kind="none",result="dropped"} 4`)
 }
 
-// TestFollowUpMayComeLater: a task that fails is answered 503, counted and
-// logged, and comes again.
+// TestFollowUpMayComeLater: a task that cannot be done is scheduled again for
+// later; one that was often enough fails, which is answered 503 and counted.
 func TestFollowUpMayComeLater(t *testing.T) {
 	t.Parallel()
 	var broken atomic.Bool
@@ -270,21 +270,30 @@ func TestFollowUpMayComeLater(t *testing.T) {
 	f := newFinding("later")
 	name, notification := r.add(f)
 	r.want(notification, http.StatusNoContent, "written")
-	body, err := followup.Encode(followup.Task{
-		Kind: followup.Settle, Finding: name, Name: name, Resource: testResource, EventTime: f.GetEventTime().AsTime(), At: time.Now(),
-	})
-	if err != nil {
-		t.Fatal(err)
+	body := func(attempt int) []byte {
+		b, err := followup.Encode(followup.Task{
+			Kind: followup.Settle, Finding: name, Name: name, Resource: testResource, EventTime: f.GetEventTime().AsTime(), Attempt: attempt, At: time.Now(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	broken.Store(true)
-	if got := r.followUp(body, ""); got != http.StatusServiceUnavailable {
-		t.Errorf("status %d", got)
+	for _, step := range []struct {
+		broken          bool
+		attempt, status int
+		result          string
+	}{
+		{true, 0, http.StatusNoContent, "postponed"},
+		{true, 8, http.StatusServiceUnavailable, "failed"},
+		{false, 0, http.StatusNoContent, "done"},
+	} {
+		broken.Store(step.broken)
+		if got := r.followUp(body(step.attempt), ""); got != step.status {
+			t.Errorf("%s: status %d, want %d", step.result, got, step.status)
+		}
+		r.wantMetrics(`scc_enricher_followups_total{kind="settle",result="` + step.result + `"} 1`)
 	}
-	broken.Store(false)
-	if got := r.followUp(body, ""); got != http.StatusNoContent {
-		t.Errorf("status %d", got)
-	}
-	r.wantMetrics(`scc_enricher_followups_total{kind="settle",result="failed"} 1`, `scc_enricher_followups_total{kind="settle",result="done"} 1`)
 }
 
 // TestShutdownRunsFollowUps: what waits in the process is run before it ends.

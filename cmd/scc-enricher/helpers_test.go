@@ -87,8 +87,9 @@ type rig struct {
 	t   *testing.T
 	emu *emulator.Emulator
 	svc *service
-	// api is the base URL of Google's emulated APIs, url that of the push endpoint.
-	api, url string
+	// api is the base URL of Google's emulated APIs, vt that of VirusTotal, url
+	// that of the push endpoint.
+	api, vt, url string
 	log      *buffer
 	records  *rawRecords
 	// stop ends the service as SIGTERM does, and returns what serve returned.
@@ -105,6 +106,10 @@ type rigOptions struct {
 	// signer, if set, makes the service verify tokens.
 	signer *emulator.Signer
 	flags  []string
+	// now, if set, is the service's clock.
+	now func() time.Time
+	// change changes the service before it serves; may be nil.
+	change func(*service)
 	// topics leaves the record topic in place; without it records are kept in
 	// the rig.
 	topics bool
@@ -127,8 +132,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if r.api, err = emu.Start(ctx, "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	vt, err := emu.StartVirusTotal(ctx, "127.0.0.1:0")
-	if err != nil {
+	if r.vt, err = emu.StartVirusTotal(ctx, "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	emu.OnPublish(func(n emulator.Notification) {
@@ -139,16 +143,19 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	listener := listen(t)
 	r.url = "http://" + listener.Addr().String() + "/push"
 	args := []string{
-		"--scc-endpoint=" + r.api, "--logging-endpoint=" + r.api, "--run-endpoint=" + r.api, "--vt-endpoint=" + vt, "--vt-api-key=made-up",
+		"--scc-endpoint=" + r.api, "--logging-endpoint=" + r.api, "--run-endpoint=" + r.api, "--vt-endpoint=" + r.vt, "--vt-api-key=made-up",
 		"--push-auth=none",
 	}
 	if o.signer != nil {
 		args = append(args, "--push-auth=oidc", "--push-audience="+r.url, "--push-service-account="+testPusher, "--push-jwks-url="+r.api+"/oauth2/v3/certs")
 	}
-	r.stop = serveOn(t, listener, r.log, func(svc *service) {
+	r.stop = serveAt(t, listener, r.log, o.now, func(svc *service) {
 		r.svc = svc
 		if !o.topics {
 			svc.pipeline.Records = countedRecords{r.records, svc.metrics}
+		}
+		if o.change != nil {
+			o.change(svc)
 		}
 	}, append(args, o.flags...)...)
 	return r
@@ -158,10 +165,17 @@ func newRig(t *testing.T, o rigOptions) *rig {
 // the function it returns is called, or the test ends.
 func serveOn(t testing.TB, l net.Listener, log io.Writer, change func(*service), args ...string) (stop func() error) {
 	t.Helper()
+	return serveAt(t, l, log, nil, change, args...)
+}
+
+// serveAt is serveOn by another clock.
+func serveAt(t testing.TB, l net.Listener, log io.Writer, now func() time.Time, change func(*service), args ...string) (stop func() error) {
+	t.Helper()
 	settings, err := defaultServe(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings.now = now
 	logger, err := telemetry.NewLogger(log, "info")
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,8 @@ type program struct {
 	// base is the URL of the service, url that of its push endpoint.
 	base, url string
 	log       *buffer
+	// discard sends the log nowhere.
+	discard bool
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -108,7 +110,9 @@ func (p *program) start() time.Duration {
 	p.t.Helper()
 	cmd := exec.Command(binary(p.t), p.args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
-	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if !p.discard {
+		cmd.Stdout, cmd.Stderr = p.log, p.log
+	}
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -6,8 +6,9 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker: -ldflags "-X main.version=v1.2.3".
-var version string
+// version and commit are set by the linker, where the sources have no .git:
+// -ldflags "-X main.version=v1.2.3 -X main.commit=0123abc".
+var version, commit string
 
 // versionCmd prints the version.
 type versionCmd struct{}
@@ -15,11 +16,16 @@ type versionCmd struct{}
 // build says what was built.
 type build struct{ Version, Commit, Go string }
 
-// readVersion reads the linker's version and the commit the toolchain stamped.
+// readVersion reads the linker's version and commit, or the commit that the
+// toolchain stamped.
 func readVersion() build {
 	b := build{Version: version, Commit: "unknown", Go: runtime.Version()}
 	if b.Version == "" {
 		b.Version = "devel"
+	}
+	if commit != "" {
+		b.Commit = commit
+		return b
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

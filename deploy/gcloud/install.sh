@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs scc-enricher with nothing but gcloud (and bq): the same resources and
-# names as deploy/terraform, without the alerts. Run it again at any time: what
-# is there is updated, nothing is made twice, nothing is deleted.
+# names as deploy/terraform. Run it again at any time: what is there is updated,
+# nothing is made twice, nothing is deleted.
 #
 # By default it only prints the commands. --apply runs them.
 set -euo pipefail
@@ -26,12 +26,15 @@ usage: deploy/gcloud/install.sh --project P --region R --image IMAGE@sha256:DIGE
   --without-followups      no Cloud Tasks queue: follow-ups run in the instance
   --without-records        no BigQuery table of the records
   --without-backfill       no scheduled backfill job
+  --without-alerts         no log-based metrics and alert policies
+  --notification-channels C
+                           whom alerts tell: projects/P/notificationChannels/N, comma-separated
 TEXT
 }
 
 project="" region="" image="" scope="" name="scc-enricher" location="global" number=""
 max_instances=3 min_instances=1 ingress="internal" vt_version=""
-apply=false followups=true records=true backfill=true
+apply=false followups=true records=true backfill=true alerts=true channels=""
 while [ $# -gt 0 ]; do
   flag="$1"
   value=""
@@ -52,10 +55,12 @@ while [ $# -gt 0 ]; do
     --min-instances) min_instances="$value" ;;
     --ingress) ingress="$value" ;;
     --virustotal-version) vt_version="$value" ;;
+    --notification-channels) channels="$value" ;;
     --apply) apply=true ;;
     --without-followups) followups=false ;;
     --without-records) records=false ;;
     --without-backfill) backfill=false ;;
+    --without-alerts) alerts=false ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && echo "unknown option $flag" >&2 && exit 2 ;;
   esac
@@ -78,6 +83,7 @@ need --ingress "$ingress" '^(internal|internal-and-cloud-load-balancing|all)$' "
 if [[ "$min_instances" =~ ^[0-9]{1,3}$ && "$max_instances" =~ ^[0-9]{1,3}$ ]] && [ "$min_instances" -gt "$max_instances" ]; then
   faults+=("--min-instances: $min_instances is more than --max-instances $max_instances")
 fi
+need --notification-channels "$channels" '^(projects/[a-z][a-z0-9-]{4,28}[a-z0-9]/notificationChannels/[0-9]+(,|$))*$' "projects/P/notificationChannels/N, comma-separated"
 need --virustotal-version "$vt_version" '^([1-9][0-9]*)?$' "a version number; latest is refused, because a new key must be a new revision"
 if [ -n "$vt_version" ] && [[ "$max_instances" =~ ^[0-9]+$ ]] && [ "$max_instances" -gt 3 ]; then
   faults+=("--max-instances: a public VirusTotal key's 4 requests a minute are enough for 3 instances and the backfill job")
@@ -334,6 +340,69 @@ if $backfill; then
   ensure gcloud scheduler jobs describe "$name-backfill" "--location=$region" "$p" -- \
     gcloud scheduler jobs create http "$name-backfill" "${start[@]}" "$p" -- \
     gcloud scheduler jobs update http "$name-backfill" "${start[@]}" "$p"
+fi
+
+if $alerts; then
+  # The same as deploy/terraform/alerts.tf, with the thresholds' defaults; a test compares them.
+  step "log-based metrics: what the service's own log lines count"
+  prefix="${name//-/_}"
+  lines="resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"$name\" AND jsonPayload.message=\"delivery\""
+  # sources OPERATOR: the comparison for each source, joined by OR.
+  sources() {
+    printf 'jsonPayload.source_findings%s OR jsonPayload.source_logs%s OR jsonPayload.source_config%s OR jsonPayload.source_virustotal%s' "$1" "$1" "$1" "$1"
+  }
+  metric() {
+    ensure gcloud logging metrics describe "${prefix}_$1" "$p" -- \
+      gcloud logging metrics create "${prefix}_$1" "--description=$2" "--log-filter=$3" "$p" -- \
+      gcloud logging metrics update "${prefix}_$1" "--description=$2" "--log-filter=$3" "$p"
+  }
+  metric written "Deliveries whose marks were written." "$lines AND jsonPayload.reason=\"written\""
+  metric partial "Deliveries whose marks were written although a source gave no answer." \
+    "$lines AND jsonPayload.reason=\"written\" AND ($(sources '=~"^(partial|quota|denied|timeout|error)$"'))"
+  metric budget_exhausted "Deliveries for which a budget was used up." \
+    "$lines AND (jsonPayload.reason=\"write_quota\" OR $(sources '="quota"'))"
+
+  step "alerts; each links to its playbook"
+  escaped() {
+    local text="${1//\\/\\\\}"
+    printf '%s' "${text//\"/\\\"}"
+  }
+  listed=""
+  [ -z "$channels" ] || listed="\"${channels//,/\",\"}\""
+  # policy KEY TITLE SEVERITY DURATION QUERY: policies have no name of ours, so
+  # they are found by what they are called.
+  policy() {
+    local found page="https://github.com/scc-enricher/scc-enricher/blob/main/docs/playbooks/${1//_/-}.md" called="$name: $2" json
+    local -a list=(gcloud alpha monitoring policies list "--filter=displayName=\"$called\"" "--format=value(name)" "$p")
+    json="{\"displayName\":\"$called\",\"combiner\":\"OR\",\"severity\":\"$3\",\"notificationChannels\":[$listed],\"conditions\":[{\"displayName\":\"$2\",\"conditionPrometheusQueryLanguage\":{\"query\":\"$(escaped "$5")\",\"duration\":\"$4\",\"evaluationInterval\":\"60s\",\"disableMetricValidation\":true}}],\"alertStrategy\":{\"autoClose\":\"86400s\"},\"documentation\":{\"mimeType\":\"text/markdown\",\"subject\":\"$called\",\"content\":\"What it means and what to do: $page\",\"links\":[{\"displayName\":\"Playbook\",\"url\":\"$page\"}]}}"
+    if ! $apply; then
+      echo "# unless one is named by: $(quoted "${list[@]}")"
+      run gcloud alpha monitoring policies create "--policy=$json" "$p"
+      echo "# or else: $(quoted gcloud alpha monitoring policies update ALERT_POLICY "--policy=$json" "$p")"
+      return
+    fi
+    found="$("${list[@]}")" # denied, or no answer: that ends it
+    if [ -z "$found" ]; then
+      run gcloud alpha monitoring policies create "--policy=$json" "$p"
+    else
+      run gcloud alpha monitoring policies update "${found%%$'\n'*}" "--policy=$json" "$p"
+    fi
+  }
+  revision='{monitored_resource="cloud_run_revision"}'
+  pushes="pubsub_googleapis_com:subscription_push_request_count{monitored_resource=\"pubsub_subscription\",subscription_id=\"$name-push\""
+  requests="run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\",service_name=\"$name\""
+  logged="logging_googleapis_com:user_$prefix"
+  policy no_success "findings arrive, none is enriched" CRITICAL 0s \
+    "sum(increase($pushes}[30m])) > 0 unless sum(increase($pushes,response_class=\"ack\"}[30m])) > 0"
+  policy dead_letters "dead letters wait" ERROR 0s \
+    "max(max_over_time(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\",subscription_id=~\"$name-(record-)?dead-letters\"}[10m])) > 0"
+  policy backlog_age "the oldest finding waits too long" ERROR 300s \
+    "max(pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\",subscription_id=\"$name-push\"}) > 600"
+  policy budget_exhausted "a budget is used up" WARNING 0s "sum(increase(${logged}_budget_exhausted${revision}[30m])) > 10"
+  policy error_ratio "too many deliveries are refused" ERROR 300s \
+    "sum(increase($requests,response_code_class=~\"4xx|5xx\"}[15m])) / sum(increase($requests}[15m])) > 0.1 and sum(increase($requests}[15m])) >= 10"
+  policy partial_ratio "too many enrichments are partial" WARNING 300s \
+    "sum(increase(${logged}_partial${revision}[1h])) / sum(increase(${logged}_written${revision}[1h])) > 0.3 and sum(increase(${logged}_written${revision}[1h])) >= 10"
 fi
 
 step "Security Command Center tells the topic of every new and changed finding; last, so that nothing is lost meanwhile"

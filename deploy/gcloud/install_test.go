@@ -19,8 +19,8 @@ const image = "europe-docker.pkg.dev/secops-prod/scc/scc-enricher@sha256:0123456
 
 var variants = map[string][]string{
 	"organization": {"--scope", "organizations/123456789012", "--virustotal-version", "1"},
-	"folder":       {"--scope=folders/345678901234", "--location=eu", "--project-number=987654321098", "--ingress=all"},
-	"project":      {"--scope", "projects/shop-prod", "--without-backfill", "--without-records", "--without-followups"},
+	"folder":       {"--scope=folders/345678901234", "--location=eu", "--project-number=987654321098", "--ingress=all", "--notification-channels=projects/secops-prod/notificationChannels/12,projects/secops-prod/notificationChannels/34"},
+	"project":      {"--scope", "projects/shop-prod", "--without-backfill", "--without-records", "--without-followups", "--without-alerts"},
 }
 
 // install runs the script with the bash that is there.
@@ -56,7 +56,7 @@ func dryRun(t *testing.T, args ...string) [][]string {
 	var commands [][]string
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
-		line = strings.TrimPrefix(strings.TrimPrefix(line, "# unless: "), "# or else: ")
+		line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# unless: "), "# or else: "), "# unless one is named by: ")
 		if strings.HasPrefix(line, "gcloud ") || strings.HasPrefix(line, "bq ") {
 			commands = append(commands, words(t, line))
 		}
@@ -234,7 +234,7 @@ func TestWhatIsInstalled(t *testing.T) {
 				if r := flags["--role"]; r != "" {
 					roles = append(roles, r)
 				}
-				if f := flags["--filter"]; f != "" {
+				if f := flags["--filter"]; f != "" && c[1] == "scc" {
 					filters = append(filters, f)
 				}
 				for pair := range strings.SplitSeq(strings.TrimPrefix(flags["--set-env-vars"], "^|^"), "|") {
@@ -329,6 +329,8 @@ all="$*" last=""
 for w in "$@"; do case "$w" in -* | *:STRING*) ;; *) last="${w%%@*}" ;; esac; done
 case "$*" in
   "projects describe"*) echo 987654321098 ;;
+  *"policies list"*) called="${all#*displayName=\"}"; if grep -qxF "policy ${called%%\"*}" ` + state + `; then echo projects/secops-prod/alertPolicies/1; fi ;;
+  *"policies create"*) called="${all#*\"displayName\":\"}"; echo "policy ${called%%\"*}" >>` + state + ` ;;
   *" describe "*) grep -qxF "${all%% describe *} $last" ` + state + ` || { echo "ERROR: NOT_FOUND: no such thing" >&2; exit 1; } ;;
   *" show "*) grep -qxF "bq $last" ` + state + ` || { echo "BigQuery error: Not found: $last" >&2; exit 2; } ;;
   *" create "*) echo "${all%% create *} $last" >>` + state + ` ;;
@@ -397,11 +399,11 @@ func TestDenied(t *testing.T) {
 
 func TestFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--min-instances", "4")
+	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--notification-channels", "me", "--min-instances", "4")
 	if err == nil {
 		t.Fatal("a wrong call succeeds")
 	}
-	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--min-instances"} {
+	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--notification-channels", "--min-instances"} {
 		if !strings.Contains(errs, want+":") {
 			t.Errorf("no word of %s in:\n%s", want, errs)
 		}

@@ -37,7 +37,7 @@ func TestDockerfile(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"GOFLAGS=-trimpath", "-buildvcs=false", `-ldflags "-s -w -X main.version=${VERSION}"`, "CGO_ENABLED=0",
+		"GOFLAGS=-trimpath", "-buildvcs=false", `-ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}"`, "CGO_ENABLED=0",
 		"USER 65532:65532", "EXPOSE 8080", `ENTRYPOINT ["/scc-enricher"]`, "crane digest gcr.io/distroless/static-debian12:nonroot",
 	} {
 		if !strings.Contains(file, want) {
@@ -222,6 +222,11 @@ func TestLinterVersion(t *testing.T) {
 	if !ok || !strings.Contains(read(t, "cloudbuild.yaml"), "GOLANGCI_VERSION="+version+"\n") {
 		t.Errorf("cloudbuild.yaml lints with another version than .ci/run (%s)", version)
 	}
+	_, version, ok = strings.Cut(read(t, ".ci/run"), "govulncheck_version=")
+	version, _, _ = strings.Cut(version, "\n")
+	if !ok || !strings.Contains(read(t, "cloudbuild.yaml"), "GOVULNCHECK_VERSION="+version+"\n") {
+		t.Errorf("cloudbuild.yaml looks for vulnerabilities with another version than .ci/run (%s)", version)
+	}
 }
 
 // TestSmoke builds and tries the image. It takes most of a minute, so it runs
@@ -234,5 +239,49 @@ func TestSmoke(t *testing.T) {
 	t.Logf("%s", out)
 	if err != nil || !strings.Contains(string(out), "smoke test passed") {
 		t.Errorf("smoke.sh: %v", err)
+	}
+}
+
+// TestInspect: the check of an image's files finds what must not be there.
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, path string
+		mode       os.FileMode
+		ok         bool
+	}{
+		{"the binary alone", "", 0, true},
+		{"certificates beside it", "etc/ssl/certs/ca-certificates.crt", 0o644, true},
+		{"a shell", "bin/sh", 0o755, false},
+		{"busybox", "usr/bin/busybox", 0o755, false},
+		{"an interpreter", "usr/local/bin/python3", 0o755, false},
+		{"a package manager", "usr/bin/apt-get", 0o755, false},
+		{"a setuid file", "usr/bin/ping", 0o755 | os.ModeSetuid, false},
+		{"a setgid file", "usr/bin/wall", 0o755 | os.ModeSetgid, false},
+		{"a binary that all may write", "scc-enricher", 0o777, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			write := func(path string, mode os.FileMode) {
+				path = filepath.Join(root, path)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Chmod(path, mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("scc-enricher", 0o755)
+			if tt.path != "" {
+				write(tt.path, tt.mode)
+			}
+			if out, err := exec.CommandContext(t.Context(), "sh", "inspect.sh", root).CombinedOutput(); (err == nil) != tt.ok {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
 	}
 }

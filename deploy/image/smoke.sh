@@ -28,7 +28,8 @@ trap cleanup EXIT
 export BUILDAH_ISOLATION=chroot
 
 version="smoke-1.2.3"
-args=(--build-arg "VERSION=$version")
+commit="0123456789abcdef0123456789abcdef01234567"
+args=(--build-arg "VERSION=$version" --build-arg "COMMIT=$commit")
 if [ -z "${PULL:-}" ]; then
   # An image with this machine's Go, a shell, and the modules already here.
   goroot="$(go env GOROOT)"
@@ -69,10 +70,11 @@ echo "binary $bytes bytes, files of the image $image bytes"
 [ "$bytes" -le 47185920 ] || fail "the binary is above 45 MiB"
 [ "$image" -le 57671680 ] || fail "the image is above 55 MiB"
 [ -n "${PULL:-}" ] || [ "$(cd "$root" && find . -type f -size +0 | grep -vc '^./scc-enricher$')" = 0 ] || fail "the image holds more than the binary: $(find "$root" -type f)"
+sh deploy/image/inspect.sh "$root" || fail "the image holds what it must not"
 
 out="$(bud run "$container" -- /scc-enricher version)"
 echo "$out"
-case "$out" in "scc-enricher $version "*) ;; *) fail "version says $out" ;; esac
+case "$out" in "scc-enricher $version commit $commit "*) ;; *) fail "version says $out" ;; esac
 
 bud run "$container" -- /scc-enricher demo --once >"$work/demo" || { tail -20 "$work/demo"; fail "demo --once"; }
 tail -1 "$work/demo"
@@ -80,7 +82,7 @@ tail -1 "$work/demo"
 # The same sources give the same bytes, whatever the folder they lie in.
 mkdir "$work/elsewhere"
 cp -r go.mod go.sum cmd pkg "$work/elsewhere/"
-(cd "$work/elsewhere" && CGO_ENABLED=0 GOFLAGS=-trimpath go build -buildvcs=false -ldflags "-s -w -X main.version=$version" -o again ./cmd/scc-enricher)
+(cd "$work/elsewhere" && CGO_ENABLED=0 GOFLAGS=-trimpath go build -buildvcs=false -ldflags "-s -w -X main.version=$version -X main.commit=$commit" -o again ./cmd/scc-enricher)
 [ -n "${PULL:-}" ] || cmp "$binary" "$work/elsewhere/again" || fail "another folder gives other bytes"
 echo "reproducible: $(sha256sum "$binary" | cut -d' ' -f1)"
 

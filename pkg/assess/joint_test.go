@@ -217,6 +217,12 @@ func TestStory(t *testing.T) {
 	if want := "Incident of 4: shell at 10:02, malicious URL 10:03, reverse shell 10:05, added malicious binary 10:07."; got != want {
 		t.Errorf("story = %q, want %q", got, want)
 	}
+	asleep := at("Reverse Shell", 3)
+	asleep.Mute = "MUTED"
+	got = story(at("Unexpected Child Shell", 0), asleep)
+	if want := "Incident of 2, 1 of them muted: shell at 10:02, reverse shell 10:05."; got != want {
+		t.Errorf("story = %q, want %q", got, want)
+	}
 	var many []*finding.Finding
 	for i := range 9 {
 		many = append(many, at(strings.Repeat("A Very Long Category ", 9), i))

@@ -29,12 +29,17 @@ func reputationFacts(f *facts, s *subject) {
 	}
 }
 
-// threatLabel keeps of a label what labels are made of, so that none reads as
-// words of the evidence or as a link.
+// threatLabel keeps of a label its beginning, as far as it is made of what
+// labels are made of, so that none reads as words of the evidence or as a link.
+// What follows is not joined on: a secret would no longer look like one.
 func threatLabel(label string) string {
-	return cut(strings.Join(strings.FieldsFunc(strings.ReplaceAll(label, "://", " "), func(r rune) bool {
+	label, _, _ = strings.Cut(label, "://")
+	if i := strings.IndexFunc(label, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._/:-", r)
-	}), "_"), 64)
+	}); i >= 0 {
+		label = label[:i]
+	}
+	return cut(label, 64)
 }
 
 // fileName is how evidence names a file: its path, else its hash.

@@ -15,11 +15,13 @@ import (
 const (
 	maxStoryEvents = 6
 	maxStoryName   = 32 // bytes of one category
+	storyStart     = "Incident of "
 )
 
 // story says what happened when in the incident, in order of event time, UTC:
 // "Incident of 3: shell at 10:02, malicious URL 10:03, reverse shell 10:05."
-// It does not depend on which member asks. Alone there is none.
+// It does not depend on which member asks, and says how many of them are muted:
+// "Incident of 3, 1 of them muted: …". Alone there is none.
 func (s *subject) story() string {
 	members := []*finding.Finding{s.f}
 	for _, m := range s.inc.Members {
@@ -33,6 +35,12 @@ func (s *subject) story() string {
 	slices.SortFunc(members, func(a, b *finding.Finding) int {
 		return cmp.Or(a.EventTime.Compare(b.EventTime), cmp.Compare(a.StableName(), b.StableName()), cmp.Compare(a.Category, b.Category))
 	})
+	muted := 0
+	for _, m := range members {
+		if m.Muted() {
+			muted++
+		}
+	}
 	var events []string
 	for i, m := range members[:min(len(members), maxStoryEvents)] {
 		at := " "
@@ -45,7 +53,11 @@ func (s *subject) story() string {
 	if n := len(members) - len(events); n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	return fmt.Sprintf("Incident of %d: %s%s.", len(members), strings.Join(events, ", "), more)
+	asleep := ""
+	if muted > 0 {
+		asleep = fmt.Sprintf(", %d of them muted", muted)
+	}
+	return fmt.Sprintf("%s%d%s: %s%s.", storyStart, len(members), asleep, strings.Join(events, ", "), more)
 }
 
 // clock is the time of day; an unknown one has none.

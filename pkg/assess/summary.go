@@ -7,6 +7,7 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/command"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
+	"github.com/scc-enricher/scc-enricher/pkg/incident"
 )
 
 // The bounds of a summary, in bytes.
@@ -39,11 +40,39 @@ func (s *subject) summary(a *Assessment) string {
 	if a.Story != "" {
 		next = " " + a.Story + next
 	}
-	text := b.String()
-	if len(text)+len(next) > maxSummary {
-		text = cut(text, maxSummary-len(next)-len("…")) + "…"
+	return fit(b.String(), next)
+}
+
+// Retell brings a summary up to date whose evidence cannot be had again: what
+// the finding says by itself stays as it is, verdict, story and next action are
+// those of the incident. before is the action that the summary ends with.
+func Retell(old string, before Action, f *finding.Finding, inc incident.Incident, j Joint) string {
+	s := newSubject(Input{Finding: f, Incident: inc})
+	next := " Next: " + nextWords(j.Action, s) + "."
+	if i := strings.LastIndex(old, " Next: "); i >= 0 {
+		if j.Action == before {
+			next = old[i:]
+		}
+		old = old[:i]
 	}
-	return text + next
+	if i := strings.LastIndex(old, " "+storyStart); i >= 0 {
+		old = old[:i]
+	}
+	if _, rest, ok := strings.Cut(old, "/100): "); ok {
+		old = rest
+	}
+	if story := s.story(); story != "" {
+		next = " " + story + next
+	}
+	return fit(fmt.Sprintf("%s (%d/100): %s", title(string(j.Verdict)), j.Score, old), next)
+}
+
+// fit joins the beginning and the end of a summary; the beginning is cut.
+func fit(text, end string) string {
+	if len(text)+len(end) > maxSummary {
+		text = cut(text, maxSummary-len(end)-len("…")) + "…"
+	}
+	return text + end
 }
 
 // title is a verdict in words: "Likely malicious".

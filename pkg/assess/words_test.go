@@ -111,6 +111,49 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// TestRetell: the summary of a finding whose evidence cannot be had again says
+// what a whole assessment would say of the same company.
+func TestRetell(t *testing.T) {
+	t.Parallel()
+	p := mustDefault(t)
+	f := childShell("java", "sh", "-c", "id")
+	alone, company := input(f, complete()), input(f, complete(), other("Reverse Shell"), other("Malicious URL Observed"))
+	a, b := p.Assess(alone), p.Assess(company)
+	joint := func(a Assessment) Joint {
+		return Joint{Score: a.Score, Verdict: a.Verdict, Priority: a.Priority, Action: a.NextAction}
+	}
+	if a.NextAction == b.NextAction {
+		t.Fatal("the company changes nothing: this test shows little")
+	}
+	// The rules of the incident among the reasons are not told anew.
+	why := func(s string) string {
+		before, rest, _ := strings.Cut(s, " Why: ")
+		_, after, ok := strings.Cut(rest, " Incident of ")
+		if !ok {
+			_, after, _ = strings.Cut(rest, " Next: ")
+		}
+		return before + " … " + after
+	}
+	for name, tt := range map[string]struct {
+		old    string
+		before Action
+		in     Input
+		want   Assessment
+	}{
+		"company comes": {a.Summary, a.NextAction, company, b}, "company leaves": {b.Summary, b.NextAction, alone, a}, "nothing new": {b.Summary, b.NextAction, company, b},
+	} {
+		if got := Retell(tt.old, tt.before, f, tt.in.Incident, joint(tt.want)); why(got) != why(tt.want.Summary) {
+			t.Errorf("%s: Retell() =\n%s\nwant\n%s", name, got, tt.want.Summary)
+		}
+	}
+	for _, old := range []string{"", "garbage", strings.Repeat("x ", 500)} {
+		got := Retell(old, "", f, company.Incident, joint(b))
+		if len(got) > maxSummary || !strings.HasPrefix(got, "Malicious (") || !strings.HasSuffix(got, b.Story+" Next: save the evidence, then contain the workload.") {
+			t.Errorf("Retell(%.9q) = %q", old, got)
+		}
+	}
+}
+
 // TestSummaryWords holds who is said to have done what.
 func TestSummaryWords(t *testing.T) {
 	t.Parallel()

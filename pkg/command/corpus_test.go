@@ -152,6 +152,21 @@ func TestCorpusReal(t *testing.T) {
 	}
 }
 
+// TestCorpusFile measures over the file that the environment names, lines the
+// rules were not made for; it only prints.
+func TestCorpusFile(t *testing.T) {
+	t.Parallel()
+	name := os.Getenv("CORPUS")
+	if name == "" {
+		t.Skip("CORPUS is not set")
+	}
+	f := measure(readCorpus(t, name))
+	f.log(t, name)
+	if os.Getenv("CORPUS_VERBOSE") != "" {
+		t.Logf("missed:\n%s\nalarmed:\n%s", strings.Join(f.missed, "\n"), strings.Join(f.alarmed, "\n"))
+	}
+}
+
 // TestCorpus measures over our own lines and holds the thresholds.
 func TestCorpus(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,10 @@ func (s *scan) discover(n *node) {
 	switch {
 	case isReconScript(n.name):
 		s.hit(Recon, Suspicious, n.text, "T1082")
-	case isOneOf(n.name, "mimipenguin mimipenguin.sh lazagne trufflehog gitleaks gcploit laZagne.py pypykatz keyhunter noseyparker"):
+	case isOneOf(strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(n.name, ".py"), ".sh")), "mimipenguin lazagne gcploit pypykatz keyhunter noseyparker mimipy swap_digger 3snake sshlooter titus"):
+		s.hit(CredentialSearch, Suspicious, n.text)
+	}
+	if n.name == "trufflehog" && n.has("filesystem") && n.has("/", "/home", "/root", "/etc") {
 		s.hit(CredentialSearch, Suspicious, n.text)
 	}
 	s.lookAround(n)
@@ -89,8 +92,8 @@ func (s *scan) lookAround(n *node) {
 	case "compgen":
 		kind = n.name
 	case "kubectl", "oc":
-		if n.has("auth") && n.has("can-i") || n.has("get") && n.has("secrets", "secret", "pods", "nodes", "all") {
-			kind = n.name
+		if n.has("auth") && n.has("can-i") || n.has("get") && n.has("secrets", "secret", "pods", "nodes", "all", "ns", "namespaces") {
+			kind = n.name + " " + strings.Join(n.operands("no"), " ")
 		}
 	}
 	if kind != "" {
@@ -104,7 +107,7 @@ func (s *scan) readsSystem(n *node) {
 	for _, a := range n.args {
 		switch {
 		case a == "/etc/passwd":
-			if (n.name == "cat" || n.name == "head" || n.name == "tail" || n.name == "less" || n.name == "more" || n.name == "strings" || n.name == "nl") && n.captured == 0 && !n.inTest {
+			if isOneOf(n.name, "awk grep") && n.argContains("==0", ":0:", "== 0") || (n.name == "cat" || n.name == "head" || n.name == "tail" || n.name == "less" || n.name == "more" || n.name == "strings" || n.name == "nl") && n.captured == 0 && !n.inTest {
 				s.hit(Recon, Suspicious, n.text, "T1087.001")
 			} else {
 				s.recon, s.recTx = append(s.recon, a), append(s.recTx, n.text)
@@ -164,14 +167,23 @@ func (s *scan) readsSecrets(n *node) {
 			}
 		}
 	}
-	if !isOneOf(n.name, "cat head tail less more strings base64 xxd od cp mv ln install tar zip nl tac sort uniq cut awk sed grep egrep rg dd vi vim nano hexdump view pr fold rev paste openssl unshadow gpg john") {
+	if !isOneOf(n.name, "cat bat head tail less more strings base64 base32 basenc xxd od cp mv ln install tar zip 7z cpio nl tac sort uniq cut awk sed grep egrep rg dd vi vim nano emacs hexdump hd view pr fold rev paste openssl unshadow gpg john column comm csplit cmp diff expand unexpand fmt iconv join jq yq look nroff troff ul uuencode split tr tee sqlite3 zcat gzip bzip2 xz python perl ruby node php") {
 		return
 	}
-	for _, a := range n.args {
-		p := strings.TrimPrefix(a, "if=")
+	read := n.args
+	for _, r := range n.redirs {
+		if r.op == "<" {
+			read = append(read[:len(read):len(read)], r.target)
+		}
+	}
+	for _, a := range read {
+		p := unglob(strings.TrimPrefix(a, "if="))
 		switch {
+		case n.name == "install" && n.has("-d"):
 		case strings.HasSuffix(p, "/etc/shadow") || strings.HasSuffix(p, "/etc/gshadow") || p == "/etc/sudoers" && n.name == "cat":
 			s.hit(CredentialSearch, Malicious, n.text, "T1003.008")
+		case isBrowserStore(p):
+			s.hit(CredentialSearch, Suspicious, n.text, "T1555.003")
 		case strings.HasPrefix(p, "/proc/") && (strings.HasSuffix(p, "/environ") || strings.HasSuffix(p, "/mem")):
 			if n.captured > 0 && n.inTest {
 				continue
@@ -243,7 +255,7 @@ func (s *scan) grep(n *node) {
 	}
 	recursive := n.short('r') || n.short('R') || n.has("--recursive") || n.name == "rg" || n.name == "ag" || n.name == "ack"
 	environ := slices.ContainsFunc(n.from, func(f *node) bool {
-		return isOneOf(f.name, "env printenv set export") && len(f.args) == 0 || f.name == "ps" || f.name == "history" || f.argContains("/environ", "_history")
+		return isOneOf(f.name, "env printenv set export") && len(f.args) == 0 || f.name == "ps" || f.name == "history" || f.name == "strings" || f.name == "git" && f.has("log", "show", "grep", "reflog", "stash", "diff") || f.name == "docker" && f.has("inspect", "history") || f.argContains("/environ", "_history")
 	})
 	wide := slices.ContainsFunc(words, func(w string) bool {
 		return isOneOf(strings.TrimRight(w, "/*"), "/etc /home /root /var /opt /var/www /app /srv /usr /proc . /var/log /run /mnt ~ /data /workspace /tmp $HOME ./") || w == "/"
@@ -289,11 +301,20 @@ func (s *scan) cloudCredentials(n *node) {
 		switch {
 		case n.has("create-access-key", "create-user", "attach-user-policy", "create-login-profile", "put-user-policy"):
 			s.hit(Persistence, Suspicious, n.text, "T1098")
-		case n.has("get-caller-identity", "list-buckets", "list-users", "list-secrets", "list-roles"):
-			s.recon, s.recTx = append(s.recon, "aws "+n.args[0]), append(s.recTx, n.text)
+		case len(n.args) > 1 && (strings.HasPrefix(n.args[1], "list-") || strings.HasPrefix(n.args[1], "describe-") || n.args[1] == "get-caller-identity" || n.args[1] == "ls" && len(n.args) == 2):
+			s.recon, s.recTx = append(s.recon, "aws "+n.args[0]+" "+n.args[1]), append(s.recTx, n.text)
+		case n.has("ssm") && n.has("send-command", "start-session"):
+			s.hit(LateralTool, Suspicious, n.text, "T1021.004")
+		}
+	case "az":
+		switch {
+		case n.has("get-access-token") && n.captured == 0 && len(n.to) == 0:
+			s.hit(CredentialSearch, Suspicious, n.text, "T1552.005")
+		case n.has("run-command") && n.has("invoke"):
+			s.hit(LateralTool, Suspicious, n.text, "T1021.004")
 		}
 	case "kubectl", "oc":
-		if n.has("secrets", "secret") && n.has("-o", "-ojson", "-oyaml", "-A", "--all-namespaces") && n.has("get") {
+		if n.has("secrets", "secret") && n.has("-o", "-ojson", "-oyaml", "-A", "--all-namespaces") && n.has("get") && (n.has("-A", "--all-namespaces", "kube-system") || len(n.operands("ncol")) < 3) || n.has("config") && n.has("view") && n.has("--raw") {
 			s.hit(CredentialSearch, Suspicious, n.text, "T1552.007")
 		}
 		if n.has("apply", "create") && n.has("clusterrolebinding") {

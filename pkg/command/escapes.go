@@ -87,6 +87,9 @@ func (s *scan) options(n *node) {
 		if isTempPath(value) && containsAny(key, "askpass", "exec", "hook", "filter", "plugin", "-script", "cmd", "command", "program", "pager", "rsh", "on-download") {
 			s.hit(TempExecution, Suspicious, n.text)
 		}
+		if ok && strings.Contains(value, " ") && containsAny(key, "command", "exec", "program", "filter", "hook", "action") {
+			s.tentativeShell(strings.TrimPrefix(value, "exec="))
+		}
 	}
 }
 

@@ -37,13 +37,17 @@ func (s *scan) packages(n *node) {
 		return
 	}
 	c := Neutral
+	if len(n.operands("t")) == 2 && n.any(func(a string) bool { return isOneOf(a, "netcat netcat-openbsd telnet nc socat") }) {
+		c = Suspicious // alone; beside other packages it waits for a port in an image
+	}
 	if n.any(func(a string) bool {
 		a, _, _ = strings.Cut(a, "=")
-		return isOneOf(a, "nmap masscan netcat netcat-openbsd netcat-traditional ncat nc socat hydra tor proxychains proxychains4 sshpass zmap john hashcat xmrig cpuminer libpcap-dev telnet tcpdump nikto sqlmap aircrack-ng metasploit pwncat pwncat-cs impacket nbtscan iodine") || isTempPath(a) || strings.HasPrefix(a, "http://")
+		return isOneOf(a, "nmap masscan netcat-traditional ncat nmap-ncat hydra tor proxychains proxychains4 sshpass zmap john hashcat xmrig cpuminer libpcap-dev tcpdump nikto sqlmap aircrack-ng metasploit pwncat pwncat-cs impacket nbtscan iodine") || isTempPath(a) || strings.HasPrefix(a, "http://")
 	}) {
 		c = Suspicious
 	}
 	s.hit(PackageInstall, c, n.text)
+	s.installs = true
 }
 
 // crontab weighs a cron table that is written by the command.
@@ -195,14 +199,35 @@ func (s *scan) copies(n *node) {
 		if isHistoryFile(to) {
 			s.hit(HistoryDisabled, Suspicious, n.text, "T1070.003")
 		}
+		words = n.operands("t")
+		if pl, ok := placeOf(to); ok && isTempPath(words[0]) {
+			s.hit(pl.behavior, pl.class, n.text, pl.technique)
+		}
 		return
 	case "sed":
-		if !n.short('i') || !isOneOf(to, "/etc/passwd /etc/shadow /etc/sudoers /etc/ld.so.preload /etc/ssh/sshd_config /etc/pam.d/common-auth") && !isSystemLog(to) {
+		switch {
+		case !n.short('i'):
+			return
+		case strings.HasSuffix(to, "sshd_config"):
+			if loosensLogin(strings.Join(words[:len(words)-1], " ")) {
+				s.hit(Persistence, Suspicious, n.text, "T1098.004")
+			}
+			return
+		case strings.HasSuffix(to, ".php") && n.argContains("$_", "eval(", "system(", "base64_decode("):
+			s.hit(Persistence, Malicious, n.text, "T1505.003")
+			return
+		case to == "/etc/selinux/config" && n.argContains("disabled", "permissive"):
+			s.hit(LogTampering, Suspicious, n.text, "T1562.001")
+			return
+		case !isOneOf(to, "/etc/passwd /etc/shadow /etc/sudoers /etc/ld.so.preload") && !strings.HasPrefix(to, "/etc/pam.d/") && !isSystemLog(to):
 			return
 		}
 	}
 	if len(words) < 2 && n.name != "sed" {
 		return
+	}
+	if n.name != "sed" {
+		s.replacesTool(n, words)
 	}
 	if d := strings.TrimSuffix(to, "/"); d != to || strings.HasSuffix(to, "/system") || path.Ext(to) == ".d" {
 		to = d + "/" + path.Base(words[0])
@@ -220,7 +245,7 @@ func (s *scan) track(n *node) {
 	switch n.name {
 	case "cd", "pushd":
 		if n.captured == 0 && len(n.args) > 0 {
-			s.cwd = ""
+			s.cwd, s.dir = "", n.args[0]
 			if d := strings.TrimRight(n.args[0], "/"); isTempPath(d + "/x") {
 				s.cwd = d
 			}

@@ -178,9 +178,14 @@ func isHiddenPath(p string) bool {
 func isSensitivePath(p string) bool {
 	b := path.Base(p)
 	switch {
+	case b == "known_hosts":
+		return false
 	case isOneOf(b, "shadow gshadow shadow- sudoers authorized_keys id_rsa id_dsa id_ecdsa id_ed25519 .netrc .pgpass .my.cnf .git-credentials docker.sock containerd.sock crio.sock release_agent core_pattern ld.so.preload .vault-token credentials.db access_tokens.db application_default_credentials.json .bash_history .zsh_history .dockercfg .npmrc .pypirc .htpasswd kubeconfig secring.gpg"):
 		return true
 	case isOneOf(b, ".ssh .gnupg .aws .kube .azure") && strings.Contains(p, "/"):
+		return true
+	case isBrowserStore(p), isOneOf(p, "/etc/kubernetes/admin.conf /etc/rancher/k3s/k3s.yaml /etc/krb5.keytab /var/lib/kubelet/kubeconfig"), strings.HasPrefix(p, "/etc/kubernetes/pki/") && strings.HasSuffix(p, ".key"),
+		strings.HasPrefix(b, "ssh_host_") && strings.HasSuffix(b, "_key"), isOneOf(b, "rclone.conf .s3cfg .boto .my.cnf hosts.yml") && strings.Contains(p, "/.") && b != "hosts.yml", strings.HasSuffix(p, "/gh/hosts.yml"):
 		return true
 	case containsAny(p, "/.ssh/", "/.aws/credentials", "/.docker/config", "/.kube/", "/.gnupg/", "/.config/gcloud", "/serviceaccount/token", "/.azure/"):
 		return true

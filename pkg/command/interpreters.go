@@ -17,6 +17,9 @@ func (s *scan) runCode(n *node) {
 			s.keepDecoded(code)
 		}
 	}
+	if l.name == "php" && n.argContains("auto_prepend_file=http", "auto_append_file=http", "auto_prepend_file=data:", "auto_prepend_file=php:", "auto_prepend_file=/tmp", "allow_url_include=1", "allow_url_include=On") {
+		s.hit(DownloadAndExecute, Malicious, n.text, "T1105")
+	}
 	switch {
 	case code != "":
 		s.code(l, code, n, false)
@@ -143,7 +146,7 @@ func (s *scan) code(l *lang, code string, n *node, file bool) {
 	if n.hasStdin || file {
 		s.embedded(code, n.text)
 	}
-	f := features{l: l, code: squeeze(code), raw: code, long: file && len(code) > 4000}
+	f := features{l: l, code: joinLiterals(squeeze(code)), raw: code, long: file && len(code) > 4000}
 	literals := stringLiterals(code, 200)
 	for _, q := range literals {
 		if h, _ := splitHostPort(q); len(q) < 80 && (isIP(h) && strings.Contains(h, ".") || isDomain(h) && !looksLikeFile(h)) {
@@ -172,7 +175,7 @@ func (f *features) any(list []string) bool { return containsAny(f.code, list...)
 func (s *scan) overSocket(f *features, n *node) {
 	l := f.l
 	connects, listens := f.any(l.connect), f.any(l.listen)
-	if l.name == "python" && !containsAny(f.code, "socket") {
+	if l.name == "python" && !containsAny(f.code, "socket", "HTTPServer(", "asyncio.open_connection(") {
 		connects, listens = false, false
 	}
 	if l.name == "node" && !containsAny(f.code, "'net'", `"net"`, "net.", "Deno.", "'tls'", `"tls"`) {
@@ -196,14 +199,14 @@ func (s *scan) overSocket(f *features, n *node) {
 	shell := runs && (f.shell && (!f.long || f.any(l.dup)) || f.any(l.pty)) || f.any(l.dup) && (runs || f.shell) && l.name != "node" || runs && f.any(l.receive) && !f.long
 	shell = shell || runs && l.name == "powershell"
 	if shell && l.name == "node" {
-		shell = runs && (f.shell || f.any(l.dup))
+		shell = runs && (f.shell || f.any(l.dup) || f.any(l.receive) && containsAny(f.code, "exec(", "execSync(", "spawn(", "eval("))
 	}
 	switch {
-	case shell && listens && l.name == "awk", shell && listens && containsAny(f.code, "accept", "LocalPort", "createServer(", "TCPServer", "Listen=>"):
+	case shell && listens && l.name == "awk", shell && listens && containsAny(f.code, "accept", "LocalPort", "createServer(", "TCPServer", "HTTPServer(", "Listen=>"):
 		s.hit(BindShell, Malicious, n.text, "T1059.004", l.technique)
 	case shell:
 		s.hit(ReverseShell, Malicious, n.text, "T1059.004", l.technique)
-	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, "port", "connect_ex", "$_", "%d", "+str("):
+	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, ",port)", ",port),", ",p)", "connect_ex", "$_", "%d", "+str(", "{i}", ",i)"):
 		s.hit(PortScan, Suspicious, n.text)
 	case connects && !f.long && len(f.code) < 600 && !dialsOut(f.raw):
 		s.hit(HealthCheck, Benign, n.text)
@@ -299,6 +302,9 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 	if l.name == "python" && evals {
 		evals = containsAny(strings.NewReplacer("execfile(", "exec(", "re.compile(", "", "os.exec", "").Replace(f.code), "exec(", "eval(", "compile(", "__import__(")
 	}
+	if spelled := strings.Count(f.code, "chr(") + strings.Count(f.code, "CHR("); !f.long && (spelled > 7 || strings.Contains(f.code, "fromCharCode(") && strings.Count(f.code, ",") > 7 || strings.Count(f.raw, `\x`) > 15 || strings.Contains(f.code, "[::-1]")) && (f.any(l.eval) || f.any(l.run)) {
+		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
+	}
 	if evals && decodes {
 		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
 	} else if decodes && f.any(l.run) && !f.long && l.name != "perl" {
@@ -314,6 +320,12 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 		case loopbackHost, privateHost, unknownHost:
 			local = true
 		default:
+			remote = true
+		}
+	}
+	for _, q := range literals {
+		named := len(q) < 80 && containsAny(f.code, "host:'"+q, `host:"`+q, "hostname:'"+q, `hostname:"`+q, "Connection('"+q, `Connection("`+q)
+		if h, _ := splitHostPort(q); len(q) < 80 && (named || isIP(h) || isDomain(h) && !looksLikeFile(h)) && kindOfHost(h) == publicHost && strings.Contains(q, ".") {
 			remote = true
 		}
 	}
@@ -338,7 +350,7 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 	}
 	if remote && !f.long {
 		for _, q := range literals {
-			if strings.HasPrefix(q, "/") && isSecretFile(q) {
+			if strings.HasPrefix(q, "/") && (isSecretFile(q) || strings.HasPrefix(strings.TrimPrefix(q, "/var"), "/run/secrets")) {
 				s.hit(Exfiltration, Malicious, n.text, "T1048")
 			}
 		}
@@ -363,8 +375,22 @@ func (s *scan) codeSecrets(f *features, n *node, literals []string) {
 			s.hit(Recon, Suspicious, n.text, "T1087.001")
 		}
 	}
+	s.plantsWebShell(f, n, literals)
 	if f.l.name == "awk" && f.any(f.l.run) && mentionsShell(f.raw) {
 		s.hit(InteractiveShell, Suspicious, n.text)
+	}
+}
+
+// plantsWebShell: code that writes a page of a web server which runs what it is sent.
+func (s *scan) plantsWebShell(f *features, n *node, literals []string) {
+	if !containsAny(f.code, "file_put_contents(", "open(", "writeFile", "File.write", "fwrite(") {
+		return
+	}
+	for _, q := range literals {
+		if p := strings.ToLower(path.Ext(q)); len(q) < 200 && isOneOf(p, ".php .jsp .jspx .phtml .aspx") && containsAny(f.raw, "eval(", "system(", "exec(", "$_POST", "$_GET", "$_REQUEST", "getParameter(", "passthru(") {
+			s.hit(Persistence, Malicious, n.text, "T1505.003")
+			return
+		}
 	}
 }
 

@@ -22,7 +22,13 @@ func (s *scan) network(n *node) {
 	case isOneOf(n.name, "ssh autossh scp sftp rsync"):
 		s.remote(n)
 	case isOneOf(n.name, "ftp tftp lftp ncftp ftpget ftpput atftp"):
-		s.hit(Download, Suspicious, n.text)
+		c := Suspicious
+		if isOneOf(n.name, "lftp ncftp ftp") && !n.any(func(a string) bool {
+			return isIP(a) || containsAny(a, "-R", "put ") || slices.ContainsFunc(findURLs(a, 4), func(u url) bool { return isIP(u.host) })
+		}) && !n.hasStdin {
+			c = Neutral // a partner's server, by its name
+		}
+		s.hit(Download, c, n.text)
 	case n.name == "whois" && n.has("-h") && n.has("-p"), n.name == "finger" && n.argContains("@"):
 		s.hit(Exfiltration, Suspicious, n.text, "T1048.003")
 	case isShell(n.name):
@@ -32,8 +38,77 @@ func (s *scan) network(n *node) {
 		if strings.Contains(a, "://") {
 			for _, u := range findURLs(a, 8) {
 				s.metadata(n, u)
+				s.orchestratorURL(n, u)
+				s.cloudURL(n, u)
 			}
 		}
+	}
+	s.metadataWords(n)
+}
+
+// cloudURL weighs what is asked of Google's own interfaces with a token in hand
+// (T1555.006, T1098.001, T1580).
+func (s *scan) cloudURL(n *node, u url) {
+	if !strings.HasSuffix(u.host, ".googleapis.com") || !isDownloader(n) {
+		return
+	}
+	switch p := u.path; {
+	case strings.HasPrefix(u.host, "secretmanager.") && strings.Contains(p, ":access"):
+		s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
+	case strings.Contains(p, "/serviceAccounts/") && strings.Contains(p, "/keys"), containsAny(p, ":setIamPolicy"), strings.Contains(p, ":generateAccessToken"):
+		s.hit(Persistence, Suspicious, n.text, "T1098")
+	case strings.HasPrefix(u.host, "cloudresourcemanager."), strings.HasPrefix(u.host, "compute."), strings.HasPrefix(u.host, "iam."), strings.Contains(p, "/b?project="), strings.HasPrefix(u.host, "secretmanager."):
+		s.hit(Recon, Suspicious, n.text, "T1580")
+	}
+}
+
+// metadataWords remembers the parts of a request to a metadata server that is
+// not written as one URL: spoken into a socket, built in code, taken from a variable.
+func (s *scan) metadataWords(n *node) {
+	if isOneOf(n.name, "grep egrep") || n.name == "echo" && len(n.to) == 0 && len(n.redirs) == 0 {
+		return
+	}
+	look := func(a string) {
+		if len(a) < 12 || len(a) > maxValue {
+			return
+		}
+		if containsAny(a, "metadata.google.internal", "169.254.169.254", "//metadata/", "169.254.170.2", "100.100.100.200", "fd00:ec2::254") {
+			s.metadataHost = n.text
+		}
+		if containsAny(a, "service-accounts/default/token", "meta-data/iam/security-credentials", "/identity/oauth2/token", "ram/security-credentials") || strings.Contains(a, "/service-accounts/") && strings.Contains(a, "/token") {
+			s.metadataPath = n.text
+		} else if containsAny(a, "computeMetadata/v1/instance/service-accounts", "computeMetadata/v1beta1/instance/service-accounts", "meta-data/iam") {
+			s.metadataList = n.text
+		}
+		if containsAny(a, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI") && (isDownloader(n) || language(n.name) != nil) {
+			s.hit(MetadataTokenAccess, Malicious, n.text)
+		}
+		if containsAny(a, "IDENTITY_ENDPOINT", "MSI_ENDPOINT") && (isDownloader(n) || language(n.name) != nil) {
+			s.hit(MetadataTokenAccess, Suspicious, n.text)
+		}
+	}
+	for _, a := range n.args {
+		look(a)
+	}
+	for _, r := range n.redirs {
+		if e, ok := devTCP(r.target); ok && isMetadataHost(e.host) {
+			s.metadataHost = n.text
+		}
+	}
+	if isNetcat(n.name) && n.any(isMetadataHost) {
+		s.metadataHost = n.text
+	}
+	if n.hasStdin {
+		look(n.stdin)
+	}
+}
+
+// weighMetadata: the server and the credential were both named.
+func (s *scan) weighMetadata() {
+	if s.metadataHost != "" && s.metadataPath != "" {
+		s.hit(MetadataTokenAccess, Malicious, s.metadataPath)
+	} else if s.metadataHost != "" && s.metadataList != "" {
+		s.hit(MetadataTokenAccess, Suspicious, s.metadataList)
 	}
 }
 
@@ -90,6 +165,13 @@ func (s *scan) fetch(n *node) {
 	if s.uploads(n, targets) || s.carries(n, targets) {
 		return
 	}
+	if n.has("-XDELETE", "DELETE") && (slices.Contains(n.via, "xargs") || n.swept || slices.ContainsFunc(targets, func(u url) bool { return isOneOf(u.path, "/_all /*") || u.port == "9200" && u.path == "/" })) {
+		s.hit(Destruction, Suspicious, pipeText(n), "T1485")
+	}
+	if public && drips(n) {
+		s.hit(Exfiltration, Malicious, pipeText(n), "T1048")
+		return
+	}
 	if len(targets) == 0 {
 		if n.swept || len(n.operands("")) == 0 {
 			return
@@ -142,7 +224,7 @@ func fetchTargets(n *node) []url {
 // downloadClass weighs where from and where to.
 func (s *scan) downloadClass(n *node, targets []url) Class {
 	to := outputPath(n, targets)
-	if isTempPath(to) || isHiddenPath(to) {
+	if isTempPath(to) && !isNamedData(to, targets) || isHiddenPath(to) {
 		return Suspicious
 	}
 	for _, d := range n.opt("-P", "--directory-prefix", "--output-dir") {
@@ -165,6 +247,16 @@ func (s *scan) downloadClass(n *node, targets []url) Class {
 		}
 	}
 	return Neutral
+}
+
+// isNamedData: data or an archive, by its name, from a host that has a name and
+// shows a certificate for it.
+func isNamedData(to string, targets []url) bool {
+	switch strings.ToLower(path.Ext(to)) {
+	case ".csv", ".json", ".tgz", ".gz", ".zip", ".deb", ".rpm", ".whl", ".gpg", ".asc", ".xml", ".txt", ".parquet", ".pem", ".crt", ".bz2", ".xz", ".sql", ".yaml", ".yml", ".pdf", ".png", ".jpg", ".html", ".tar":
+		return len(targets) > 0 && !isHiddenPath(to) && !slices.ContainsFunc(targets, func(u url) bool { return u.scheme != "https" || u.port != "" || isIP(u.host) })
+	}
+	return false
 }
 
 // outputPath is the file a download is written to, or "".
@@ -205,7 +297,10 @@ func outputPath(n *node, targets []url) string {
 func (s *scan) uploads(n *node, targets []url) bool {
 	files := slices.Clone(n.opt("-T", "--upload-file", "--post-file", "--body-file"))
 	for _, v := range n.opt("-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json", "-F", "--form") {
-		if i := strings.IndexByte(v, '@'); i >= 0 && (i == 0 || v[i-1] == '=') {
+		i := strings.IndexByte(v, '@')
+		if i > 0 && n.has("--data-urlencode") && (strings.HasPrefix(v[i+1:], "/") || strings.HasPrefix(v[i+1:], ".")) {
+			files = append(files, v[i+1:])
+		} else if i >= 0 && (i == 0 || v[i-1] == '=') {
 			files = append(files, strings.SplitN(v[i+1:], ";", 2)[0])
 		}
 	}
@@ -308,7 +403,7 @@ func leaks(n *node) bool {
 
 // lookup weighs name lookups and pings that carry data.
 func (s *scan) lookup(n *node) {
-	if s.carries(n, nil) || n.name == "ping" && n.has("-p") && n.argContains("$") {
+	if s.carries(n, nil) || drips(n) || n.name == "ping" && n.has("-p") && n.argContains("$") {
 		s.hit(Exfiltration, Malicious, n.text, "T1048.003")
 		return
 	}
@@ -365,7 +460,7 @@ func (s *scan) remote(n *node) {
 		c = Suspicious
 	case n.argContains("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"):
 		c = Suspicious
-	case n.any(func(a string) bool { return isSecretFile(a) && !strings.Contains(a, "/.ssh/") || a == "/etc/passwd" }):
+	case slices.ContainsFunc(words, func(a string) bool { return isSecretFile(a) && !strings.Contains(a, "/.ssh/") || a == "/etc/passwd" }):
 		c = Suspicious
 	case kindOfHost(far) == publicHost && isIP(far):
 		c = Suspicious

@@ -99,6 +99,29 @@ func containsAny(s string, texts ...string) bool {
 	return false
 }
 
+// made reports whether a directory of that name was made before in the text.
+func (n *node) made(p string) bool { return slices.Contains(n.folders, strings.TrimRight(p, "/")) }
+
+// hasVariable reports whether the command, or what is piped into it, holds a
+// variable that is not known.
+func (n *node) hasVariable() bool {
+	unknown := func(a string) bool {
+		i := strings.IndexByte(a, '$')
+		return i >= 0 && i+1 < len(a) && (a[i+1] == '{' || a[i+1] == '(' || isWordByte(a[i+1]))
+	}
+	return n.any(unknown) || unknown(n.stdin) || slices.ContainsFunc(n.from, func(f *node) bool { return f.any(unknown) })
+}
+
+// writesNull reports whether the command's output is thrown away.
+func writesNull(n *node) bool {
+	return slices.ContainsFunc(n.redirs, func(r redir) bool { return strings.Contains(r.op, ">") && r.target == "/dev/null" })
+}
+
+// isKeyFolder reports whether p is a folder in the home that has to be closed to others.
+func isKeyFolder(p string) bool {
+	return isOneOf(p[strings.LastIndexByte(strings.TrimRight(p, "/"), '/')+1:], ".ssh .gnupg .kube .docker .aws .ssh/ .gnupg/ .kube/")
+}
+
 // line is the command as words.
 func (n *node) line() string {
 	if len(n.args) == 0 {

@@ -50,7 +50,7 @@ func placeOf(p string) (place, bool) {
 	case strings.Contains(p, "/sys/kernel/security") || p == "/proc/sys/kernel/randomize_va_space" || strings.HasPrefix(p, "/sys/fs/selinux"):
 		return place{LogTampering, Suspicious, "T1562.001"}, true
 	case path.Ext(b) == ".php" || path.Ext(b) == ".jsp" || path.Ext(b) == ".aspx" || path.Ext(b) == ".jspx":
-		return place{Persistence, Suspicious, "T1505.003"}, containsAny(p, "/var/www", "/html/", "/webapps/", "/htdocs", "/public/")
+		return place{Persistence, Suspicious, "T1505.003"}, containsAny("/"+p, "/var/www", "/html/", "/webapps/", "/htdocs", "/public/", "/wwwroot", "/uploads/")
 	}
 	return place{}, false
 }
@@ -71,17 +71,52 @@ func (s *scan) writes(n *node) {
 
 // writesTo weighs the writing of one file.
 func (s *scan) writesTo(p string, n *node, appends bool) {
+	text, known := s.written(n)
+	switch {
+	case strings.HasPrefix(p, "/proc/sys/"):
+		s.kernelSetting(p, text, n)
+	case isOneOf(p, "/selinux/enforce /sys/fs/selinux/enforce") && strings.Contains(text, "0"):
+		s.hit(LogTampering, Suspicious, pipeText(n), "T1562.001")
+	case strings.HasPrefix(p, "/etc/apt/sources.list"), strings.HasPrefix(p, "/etc/yum.repos.d/"), p == "/etc/apk/repositories":
+		for _, u := range findURLs(text, 8) {
+			if strings.Contains(text, "trusted=yes") || isIP(u.host) && kindOfHost(u.host) == publicHost {
+				s.hit(PackageInstall, Suspicious, pipeText(n))
+			}
+		}
+	case p == "/etc/hosts":
+		s.namesHost(text, n)
+	case strings.HasSuffix(p, "sshd_config") || strings.Contains(p, "sshd_config.d/"):
+		if loosensLogin(text) {
+			s.hit(Persistence, Suspicious, pipeText(n), "T1098.004")
+		}
+	}
+	s.writesHook(p, n, text)
+	if inner, ok := onHost(p); ok {
+		if _, ok := placeOf(inner); ok || isCronPlace(inner) {
+			s.hit(ContainerEscape, Malicious, pipeText(n))
+		}
+		p = inner
+	}
+	switch {
+	case appends && isOneOf(n.name, "dd head") && containsAny("^"+p, "^/usr/local/bin/", "^/usr/bin/", "^/bin/", "^/usr/sbin/"):
+		s.hit(LogTampering, Suspicious, pipeText(n), "T1027.001")
+	case isWatchingTool(p):
+		s.hit(Persistence, Suspicious, pipeText(n), "T1554")
+	case isAllLogs(p) && !appends:
+		s.hit(LogTampering, Suspicious, pipeText(n), "T1070.002")
+	}
 	pl, ok := placeOf(p)
 	if !ok {
 		return
 	}
-	text, known := s.written(n)
 	switch {
 	case isCronPlace(p):
 		s.cronText(text, n, true)
 		return
 	case p == "/etc/passwd" && appends && containsAny(text, ":0:0:", "::0:"):
 		pl.class = Malicious
+	case p == "/etc/passwd" && containsAny(text, "nologin", "/bin/false") && !containsAny(text, ":0:"):
+		pl.class = Neutral // an account for a service
 	case p == "/etc/passwd" && containsAny(text, "$(id -u)", "$(id", "$USER", "$UID", "`id", "${"):
 		pl.class = Neutral // arbitrary user ids, as OpenShift gives them
 	case pl.class == Neutral && s.tainted(text):
@@ -89,9 +124,10 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 	case pl.technique == "T1546.004" && slices.ContainsFunc(n.from, func(f *node) bool { return f.name == "printenv" || f.name == "env" || f.name == "declare" }),
 		pl.technique == "T1546.004" && isOneOf(n.name, "printenv env declare export"):
 		pl.class = Neutral // a cron container hands its environment on
-	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && !containsAny(text, "alias", "trap", "PROMPT_COMMAND", "LD_PRELOAD"):
+	case isOneOf(pl.technique, "T1546.004") && known && !s.readsBad(text) && !containsAny(text, "trap", "PROMPT_COMMAND", "LD_PRELOAD") && !aliasesTool(text):
 		pl.class = Neutral // export PATH=... and the like
-	case pl.technique == "T1505.003" && known && !containsAny(text, "$_", "eval", "system", "exec", "Runtime", "base64"):
+	case pl.technique == "T1505.003" && (path.Ext(p) != ".php" || isHiddenPath(p) || slices.ContainsFunc(append(n.from[:len(n.from):len(n.from)], n), isDecoder)):
+	case pl.technique == "T1505.003" && known && !containsAny(text, "$_", "eval", "system", "exec", "Runtime", "base64", "getParameter", "passthru"):
 		pl.class = Neutral
 	case pl.behavior == LogTampering && appends && n.name != "":
 		pl.class = Neutral
@@ -108,7 +144,7 @@ func (s *scan) readsBad(text string) bool {
 
 // written is the constant text a command writes.
 func (s *scan) written(n *node) (string, bool) {
-	if t, ok := s.source(n); ok {
+	if t, ok := s.constOutput(append(n.from[:len(n.from):len(n.from)], n)); ok {
 		return t, true
 	}
 	var parts []string

@@ -92,6 +92,15 @@ type scan struct {
 	// cronDaemon is set when the text keeps a cron daemon in the foreground.
 	cronDaemon bool
 	unpacked   bool
+	// folders are directories made in the text.
+	folders []string
+	// dir is the directory the text changed into.
+	dir string
+	// installs is set when the text installs packages, as image builds do.
+	installs bool
+	// metadataHost and metadataPath are the texts that named a metadata server
+	// and one of its credentials; only both together ask for them.
+	metadataHost, metadataPath, metadataList string
 	// cwd is the temporary or hidden directory the text changed into.
 	cwd string
 	// planted is set when the text wrote a file that names a shell.
@@ -325,6 +334,7 @@ func (n *node) inherit(parent *node) {
 // finish weighs what only counts together and builds the reading.
 func (s *scan) finish() Reading {
 	s.weighRecon()
+	s.weighMetadata()
 	s.explain()
 	return Reading{
 		Hits:       mergeHits(s.hits),

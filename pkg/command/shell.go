@@ -27,6 +27,8 @@ type node struct {
 	subs []sub
 	// via are the names of the wrappers it was taken out of: sudo, timeout.
 	via []string
+	// folders are directories made before it in the text.
+	folders []string
 	// swept is true when it uses the variable of a loop over many items.
 	swept bool
 	// inTest is true in the condition of an if, while or until.
@@ -38,6 +40,9 @@ type node struct {
 type binding struct{ name, value string }
 
 type redir struct{ fd, op, target string }
+
+// assignedWord is the word of a substitution that stands in an assignment.
+const assignedWord = -1
 
 // sub is the content of one substitution; word 0 is the command name.
 type sub struct {
@@ -231,7 +236,9 @@ func (w *walker) loop(c *syntax.ForClause) {
 		}
 		if l.Name != nil {
 			w.s.loops[l.Name.Value] = n
-			if n > 0 && n < manyItems && !strings.Contains(items[0], "$") {
+			if telling := tellingItem(items); telling != "" {
+				w.s.setVar(l.Name.Value, telling)
+			} else if n > 0 && n < manyItems && !strings.Contains(items[0], "$") {
 				w.s.setVar(l.Name.Value, items[0])
 			} else {
 				delete(w.s.vars, l.Name.Value)
@@ -239,6 +246,17 @@ func (w *walker) loop(c *syntax.ForClause) {
 		}
 	}
 	w.stmts(c.Do)
+}
+
+// tellingItem is the item of a loop that says most: a loop is read once, with
+// the file that it had better not touch.
+func tellingItem(items []string) string {
+	for _, i := range items {
+		if _, ok := placeOf(i); ok || isSystemLog(i) || isAllLogs(i) || strings.HasPrefix(i, "/") && (isSensitivePath(i) || isSystemPath(i)) || strings.HasPrefix(i, "~/.") && isSensitivePath(i) {
+			return i
+		}
+	}
+	return ""
 }
 
 // sweep marks the variables of a C-style loop.
@@ -311,6 +329,7 @@ func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin
 		redirs: append(w.ctx.redirs[:len(w.ctx.redirs):len(w.ctx.redirs)], own...),
 	}
 	if call != nil {
+		w.word = assignedWord
 		for _, a := range call.Assigns {
 			if v, ok := w.assign(a); ok && len(call.Args) > 0 {
 				n.binds = append(n.binds, binding{a.Name.Value, v})
@@ -330,6 +349,12 @@ func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin
 	n.swept = w.exp.swept
 	w.attachSubs(n)
 	w.s.nodes--
+	if n.name == "mkdir" && len(w.s.folders) < maxVars {
+		for _, d := range n.operands("m") {
+			w.s.folders = append(w.s.folders, strings.TrimRight(d, "/"))
+		}
+	}
+	n.folders = w.s.folders
 	w.nodes = append(w.nodes, n)
 	w.s.forget(n)
 }

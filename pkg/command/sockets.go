@@ -184,7 +184,7 @@ func (s *scan) netcat(n *node) {
 			continue
 		}
 		switch {
-		case listening && strings.HasPrefix(x, "echo"):
+		case listening && (strings.HasPrefix(x, "echo") || strings.HasPrefix(x, "cat") && !isSecretFile(x)):
 			s.hit(HealthCheck, Benign, n.text)
 		case listening:
 			s.hit(BindShell, Malicious, n.text)

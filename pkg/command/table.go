@@ -23,12 +23,22 @@ var rules = [...]rule{
 	{"xmrig xmr-stak xmr-stak-cpu xmr-stak-rx minerd cpuminer cpuminer-multi ccminer ethminer lolMiner nbminer phoenixminer t-rex gminer teamredminer nanominer cgminer bfgminer sgminer minergate minergate-cli xmrigDaemon xmrig-notls xmrigMiner claymore srbminer SRBMiner-MULTI wildrig-multi cryptonight kdevtmpfsi kinsing sysrv xmr",
 		Miner, Malicious, "", nil},
 	{"*", Miner, Malicious, "", minerArguments},
+	{"git curl wget aria2c", Miner, Suspicious, "", func(n *node) bool {
+		return (n.name != "git" || n.has("clone")) && n.any(func(a string) bool { return strings.Contains(a, "://") && namesMiner(a) })
+	}},
+	{"*", LateralTool, Suspicious, "T1496.002", func(n *node) bool { return isProxyware(n.name) }},
 
-	{"tcpdump tshark dumpcap ettercap bettercap", Recon, Suspicious, "T1040", func(n *node) bool { return !n.has("--version", "-D", "-h") }},
+	{"ip ifconfig", Recon, Suspicious, "T1040", func(n *node) bool { return n.has("promisc") }},
+	{"gcore", CredentialSearch, Suspicious, "T1003.007", nil},
+	{"strace ltrace", CredentialSearch, Suspicious, "T1003.007", func(n *node) bool { return n.short('p') && n.argContains("read", "write", "sendto", "recvfrom") }},
+	{"bpftrace", Recon, Suspicious, "T1040", func(n *node) bool { return n.has("-e", "--unsafe") }},
+	{"logkeys xspy lkl", CredentialSearch, Suspicious, "T1056.001", nil},
+	{"cat tee dd hexdump xxd", CredentialSearch, Suspicious, "T1056.001", func(n *node) bool { return n.argContains("/dev/input/event") }},
+	{"tcpdump tshark dumpcap ettercap bettercap tcpflow ngrep dsniff urlsnarf", Recon, Suspicious, "T1040", func(n *node) bool { return !n.has("--version", "-D", "-h") }},
 
 	// Escapes from the container.
 	{"nsenter", ContainerEscape, Malicious, "", func(n *node) bool { return n.has("-t", "-t1", "--target") || n.argContains("/proc/1/ns") }},
-	{"unshare", ContainerEscape, Suspicious, "", nil},
+	{"unshare", ContainerEscape, Suspicious, "", func(n *node) bool { return !n.has("--help", "--version") }},
 	{"cdk cdk_linux_amd64 deepce deepce.sh botb ctrsploit peirates kdigger escape.sh", ContainerEscape, Malicious, "", nil},
 	{"runc crun", ContainerEscape, Suspicious, "", func(n *node) bool { return n.has("run", "exec", "create") }},
 	{"ls cat stat file find curl nc socat", ContainerEscape, Suspicious, "", func(n *node) bool {
@@ -45,7 +55,15 @@ var rules = [...]rule{
 		return n.any(func(a string) bool { return isDisk(a) || a == "cgroup" || a == "rdma" }) && !n.has("-a")
 	}},
 	{"debugfs", ContainerEscape, Malicious, "", func(n *node) bool { return n.any(isDisk) }},
-	{"insmod modprobe", ContainerEscape, Suspicious, "T1611", func(n *node) bool { return n.name == "insmod" || n.any(isTempPath) }},
+	{"insmod modprobe rmmod", ContainerEscape, Suspicious, "T1611", func(n *node) bool {
+		return n.name != "modprobe" || n.any(isTempPath) || !n.has("-n", "-c", "--show-depends") && len(n.operands("CSd")) > 0 && !n.any(isCommonModule)
+	}},
+	{"mknod", ContainerEscape, Malicious, "T1611", func(n *node) bool { return n.has("b") }},
+	{"mount", ContainerEscape, Suspicious, "T1611", func(n *node) bool {
+		return has2(n, "-t", "proc") || has2(n, "-t", "sysfs") || has2(n, "-t", "securityfs") || has2(n, "-t", "debugfs") || has2(n, "-t", "tracefs") || has2(n, "-t", "devtmpfs") || has2(n, "-t", "overlay")
+	}},
+	{"ctr crictl nerdctl docker", ContainerEscape, Suspicious, "T1611", func(n *node) bool { return n.argContains("unix:///host", "=/host/") }},
+	{"ttyd gotty wetty shellinabox shellinaboxd webssh2", BindShell, Suspicious, "T1059.004", func(n *node) bool { return !n.has("--version", "--help") }},
 	{"chroot", ContainerEscape, Suspicious, "", func(n *node) bool {
 		return n.any(func(a string) bool {
 			return isOneOf(strings.TrimSuffix(a, "/"), "/host /mnt /hostfs /rootfs /mnt/host /proc/1/root /node /host-root") || strings.HasPrefix(a, "/mnt/") || strings.HasPrefix(a, "/proc/1/")
@@ -69,6 +87,11 @@ var rules = [...]rule{
 		return len(n.args) > 0 && (n.args[0] == "-l" || n.args[0] == "-ll" || n.args[0] == "-nl" || n.has("-l", "--list") && n.has("-n"))
 	}},
 	{"sudo doas", PrivilegeEscalation, Suspicious, "T1548.003", becomesRoot},
+	{"sudo", PrivilegeEscalation, Suspicious, "T1548.003", func(n *node) bool { return n.has("-S", "--stdin", "-kS", "-SE") && (len(n.from) > 0 || n.hasStdin) }},
+	{"su", PrivilegeEscalation, Suspicious, "T1548.003", func(n *node) bool {
+		return slices.Contains(n.operands("cs"), "root")
+	}},
+	{"*", PrivilegeEscalation, Suspicious, "T1068", func(n *node) bool { return isExploit(n.path) || n.name == "java" && n.any(isExploit) }},
 	{"su", PrivilegeEscalation, Suspicious, "T1548.003", func(n *node) bool {
 		return !n.has("-c", "--command", "--session-command") && !n.short('c') && !n.has("--help")
 	}},
@@ -91,24 +114,60 @@ var rules = [...]rule{
 	}},
 	{"setpriv", PrivilegeEscalation, Suspicious, "T1548.001", func(n *node) bool { return n.has("--reuid=0", "--reuid=root") }},
 
+	{"perl ruby ed ex vim vi gawk python", PrivilegeEscalation, Suspicious, "T1098", func(n *node) bool {
+		return (n.short('i') || isOneOf(n.name, "ed ex vim vi")) && n.any(func(a string) bool { return isOneOf(a, "/etc/passwd /etc/shadow /etc/sudoers") })
+	}},
+	{"mount", LogTampering, Malicious, "T1564", func(n *node) bool {
+		return (n.has("--bind", "-B") || n.argContains("bind")) && len(n.args) > 0 && (strings.HasPrefix(n.args[len(n.args)-1], "/proc/") || strings.HasPrefix(n.args[len(n.args)-1], "/var/log/"))
+	}},
+	{"rm unlink shred", LogTampering, Suspicious, "T1070.004", func(n *node) bool { return n.has("$0", "${0}", "${BASH_SOURCE[0]}") }},
+	{"ab", Exfiltration, Suspicious, "T1048", func(n *node) bool { return n.has("-p") && n.any(isSecretFile) }},
+	{"restic borg duplicity rdiff-backup", Exfiltration, Suspicious, "T1048", func(n *node) bool {
+		return n.any(func(a string) bool {
+			for _, u := range findURLs(a, 2) {
+				if isIP(u.host) && kindOfHost(u.host) == publicHost {
+					return true
+				}
+			}
+			return false
+		})
+	}},
+	{"azcopy megaput mega-put gdrive dbxcli", Exfiltration, Suspicious, "T1567", func(n *node) bool {
+		return n.name != "azcopy" || len(n.operands("")) > 2 && !strings.Contains(n.operands("")[1], "://")
+	}},
+	{"cancel", Exfiltration, Suspicious, "T1048", func(n *node) bool { return n.has("-h") && n.has("-u") }},
+	{"git", Exfiltration, Suspicious, "T1567", func(n *node) bool {
+		return n.has("push") && n.any(func(a string) bool {
+			u, ok := parseURL(a)
+			return ok && isIP(u.host) && kindOfHost(u.host) == publicHost
+		})
+	}},
+
 	// Accounts and things that come back.
 	{"useradd adduser", Persistence, Malicious, "T1136.001", func(n *node) bool {
 		return has2(n, "-u", "0") || n.has("-u0", "--uid=0", "-ou") || has2(n, "-ou", "0") || has2(n, "-g", "0") && n.short('o')
 	}},
 	{"useradd adduser", Persistence, Suspicious, "T1136.001", func(n *node) bool {
-		return n.argContains("sudo", "wheel", "docker") || n.has("-p", "--password") || !n.has("-r", "-S", "-D", "-H", "-M", "--system", "--no-create-home", "--disabled-password", "--disabled-login", "-u", "--uid") && !n.argContains("nologin", "/bin/false") && !n.short('r') && !n.short('S') && !n.short('D') && !n.short('u') && !n.short('H')
+		return n.argContains("sudo", "wheel", "docker") || n.has("-p", "--password") || (n.has("-M", "-N", "--no-create-home") || n.short('o')) && n.any(func(a string) bool { return isShell(baseName(a)) && strings.HasPrefix(a, "/") }) || !n.has("-r", "-S", "-D", "-H", "-M", "--system", "--no-create-home", "--disabled-password", "--disabled-login", "-u", "--uid") && !n.argContains("nologin", "/bin/false") && !n.short('r') && !n.short('S') && !n.short('D') && !n.short('u') && !n.short('H')
 	}},
 	{"usermod gpasswd adduser", Persistence, Suspicious, "T1098", func(n *node) bool {
-		return n.any(func(a string) bool { return isOneOf(a, "sudo wheel root admin shadow") }) && !n.has("-u")
+		return n.any(func(a string) bool {
+			for g := range strings.SplitSeq(a, ",") {
+				if isOneOf(g, "sudo wheel root admin shadow disk") {
+					return true
+				}
+			}
+			return false
+		}) && !n.has("-u")
 	}},
 	{"usermod", Persistence, Malicious, "T1098", func(n *node) bool { return has2(n, "-u", "0") || n.has("-ou") }},
 	{"chpasswd passwd", Persistence, Suspicious, "T1098", func(n *node) bool {
-		return !n.has("-S", "-l", "--status", "--lock") && !strings.Contains(n.line(), "$")
+		return !n.has("-S", "-l", "--status", "--lock") && !n.hasVariable()
 	}},
 	{"systemctl", Persistence, Suspicious, "T1543.002", func(n *node) bool { return n.has("enable") && !n.has("--user") || n.has("link") }},
 	{"update-rc.d chkconfig rc-update", Persistence, Suspicious, "T1037.004", nil},
 	{"at batch", Persistence, Suspicious, "T1053.002", func(n *node) bool {
-		return n.path == "batch" && len(n.args) == 0 || n.name == "at" && n.argContains("now", ":", "+")
+		return n.path == "batch" && len(n.args) == 0 || n.name == "at" && len(n.args) > 0 && !n.has("-l", "-c", "-d", "-r", "-V")
 	}},
 	{"chattr", Persistence, Suspicious, "T1222.002", func(n *node) bool {
 		return n.any(func(a string) bool { return len(a) > 1 && (a[0] == '+' || a[0] == '-') && strings.ContainsAny(a, "ia") })
@@ -143,12 +202,19 @@ var rules = [...]rule{
 	{"find", Destruction, Malicious, "T1485", func(n *node) bool {
 		return (n.has("-delete") || n.has("shred") || n.has("rm") && n.has("-exec")) && len(n.args) > 0 && isSystemPath(n.args[0]) && (!n.has("-mtime", "-mmin", "-empty", "-perm", "-name", "-iname", "-ctime", "-newer", "-path") || has2(n, "-name", "*"))
 	}},
+	{"7z 7za 7zr zip", Destruction, Suspicious, "T1486", func(n *node) bool {
+		return n.any(func(a string) bool { return strings.HasPrefix(a, "-p") || a == "-P" || a == "-e" }) && n.has("-sdel", "-m", "-rm")
+	}},
 	{"find", Destruction, Malicious, "T1486", func(n *node) bool {
 		return n.has("-exec") && n.argContains("openssl", "gpg", "ccrypt") && n.argContains("enc", "-c", "-e") && !n.has("-d")
 	}},
 	{"kill", Destruction, Malicious, "T1489", func(n *node) bool { return has2(n, "-9", "-1") || has2(n, "-KILL", "-1") }},
 	{"shutdown reboot poweroff halt init telinit", Destruction, Suspicious, "T1529", func(n *node) bool { return n.name != "init" && n.name != "telinit" || n.has("0", "6") }},
 	{"stress stress-ng", Destruction, Suspicious, "T1499", nil},
+	{"*", Destruction, Suspicious, "T1498", func(n *node) bool {
+		return containsAny(strings.ToLower(n.name), "flood", "ddos", "slowloris", "goldeneye", "stress-http", "stresser", "torshammer", "xerxes", "mhddos", "udp-bomb") || n.name == "hping3" && n.has("--flood")
+	}},
+	{"yes", Destruction, Suspicious, "T1499", func(n *node) bool { return len(n.to) == 0 && writesNull(n) }},
 
 	// Logs, audit, defences.
 	{"rm shred unlink truncate", LogTampering, Malicious, "T1070.002", func(n *node) bool { return n.any(isSystemLog) }},
@@ -166,12 +232,6 @@ var rules = [...]rule{
 	{"auditctl", LogTampering, Malicious, "T1562.001", func(n *node) bool { return n.has("-D", "-e") }},
 	{"setenforce", LogTampering, Suspicious, "T1562.001", func(n *node) bool { return n.has("0", "Permissive") }},
 	{"iptables ip6tables nft ufw", LogTampering, Suspicious, "T1562.004", func(n *node) bool { return n.has("-F", "--flush", "flush", "disable", "-X") }},
-	{"pkill killall systemctl service", LogTampering, Malicious, "T1562.001", func(n *node) bool {
-		return n.argContains("auditd", "rsyslog", "syslog", "falco", "falcon-sensor", "osquery", "fluentd", "fluent-bit", "aliyun", "aegis", "cloudmonitor", "crowdstrike", "sysdig", "wazuh", "clamav", "apparmor", "selinux") && (n.name == "pkill" || n.name == "killall" || n.has("stop", "disable", "mask"))
-	}},
-	{"touch", LogTampering, Suspicious, "T1070.006", func(n *node) bool {
-		return n.has("-r", "--reference") || n.has("-t", "-d", "--date") && n.any(isSystemPath)
-	}},
 	{"history", HistoryDisabled, Suspicious, "T1070.003", func(n *node) bool { return n.short('c') || n.short('d') || n.short('w') }},
 	{"unset", HistoryDisabled, Suspicious, "T1562.003", func(n *node) bool { return n.has("HISTFILE", "HISTSIZE", "HISTFILESIZE", "HISTCONTROL") }},
 	{"set", HistoryDisabled, Suspicious, "T1562.003", func(n *node) bool { return has2(n, "+o", "history") }},
@@ -179,12 +239,19 @@ var rules = [...]rule{
 	{"rm shred ln truncate cp unlink", HistoryDisabled, Suspicious, "T1070.003", func(n *node) bool { return n.any(isHistoryFile) }},
 
 	// Scanners and tools for reaching other machines.
-	{"nmap masscan zmap rustscan naabu unicornscan hping3 fscan arp-scan nbtscan kscan zgrab zgrab2 smbmap enum4linux crackmapexec netdiscover", PortScan, Suspicious, "", nil},
+	{"nmap pnscan skanuvaty xscan masscan zmap rustscan naabu unicornscan hping3 fscan arp-scan nbtscan kscan zgrab zgrab2 smbmap enum4linux crackmapexec netdiscover fping netexec nxc smbclient rpcclient onesixtyone snmpwalk snmp-check kerbrute bloodhound-python certipy ldapdomaindump dnsrecon dnsenum fierce amass subfinder httpx sx angryip p0f xprobe2", PortScan, Suspicious, "", func(n *node) bool {
+		return !n.has("--version", "--help") && (n.name != "fping" || n.has("-g") || n.short('g'))
+	}},
+	{"ssh-keyscan showmount ldapsearch nbtstat", PortScan, Suspicious, "T1018", func(n *node) bool {
+		return n.swept || n.name == "showmount" || n.name == "ldapsearch" && n.has("-x") && n.argContains("ldap://") && !n.argContains("localhost", "127.0.0.1") || n.any(func(a string) bool { return strings.Contains(a, "/") && isIP(strings.SplitN(a, "/", 2)[0]) })
+	}},
 	{"nikto gobuster dirb ffuf wfuzz sqlmap hydra medusa ncrack john hashcat patator dirsearch nuclei wpscan msfconsole msfvenom responder impacket-secretsdump", PortScan, Suspicious, "T1046", nil},
 	{"sshpass chisel ngrok frpc frps gost iox ligolo ligolo-agent rathole revsocks nps npc earthworm ew dnscat dnscat2 iodine ptunnel stowaway reGeorg pwncat pwncat-cs sliver-client merlin evil-winrm sshuttle bore serveo pagekite localtunnel zrok playit tmate gsocket gs-netcat upterm sshx", LateralTool, Suspicious, "T1572", nil},
 	{"proxychains proxychains4 torify torsocks tor", LateralTool, Suspicious, "T1090", nil},
 	{"cloudflared tailscale tailscaled", LateralTool, Neutral, "T1572", nil},
-	{"kubectl oc", LateralTool, Suspicious, "T1609", func(n *node) bool { return n.has("exec", "attach", "debug", "run") && !n.has("--help") }},
+	{"kubectl oc", LateralTool, Suspicious, "T1609", func(n *node) bool {
+		return n.has("attach", "debug", "run") && !n.has("--help", "exec") || n.has("exec") && (!n.has("--") || n.has("-it", "-i", "-ti", "--stdin") || bareShellLast(n))
+	}},
 
 	{"gcloud gsutil bq aws az kubectl oc helm terraform eksctl doctl ibmcloud aliyun oci argocd", CloudCLIUse, Neutral, "", nil},
 	{"gcc g++ cc c++ clang clang++ tcc make cmake ld as go rustc cargo javac nim ghc cobc gfortran", CompilerUse, Neutral, "", compiles},
@@ -193,7 +260,9 @@ var rules = [...]rule{
 	}},
 	{"chmod chown chgrp setfacl", PermissionChange, Neutral, "", nil},
 	{"chmod", PermissionChange, Suspicious, "", func(n *node) bool {
-		return makesExecutable(n) && n.any(func(a string) bool { return isTempPath(a) || isHiddenPath(a) && strings.Contains(a, "/") })
+		return makesExecutable(n) && n.any(func(a string) bool {
+			return isTempPath(a) && !n.made(a) || isHiddenPath(a) && strings.Contains(a, "/") && !isKeyFolder(a)
+		})
 	}},
 	{"chmod chown", PermissionChange, Suspicious, "", func(n *node) bool {
 		return n.any(func(a string) bool {
@@ -350,6 +419,8 @@ func minerArguments(n *node) bool {
 		switch {
 		case containsAny(low, "stratum+tcp://", "stratum+ssl://", "stratum+tls://", "stratum+udp://", "stratum1+", "stratum2+", "stratum://", "daemon+http://"):
 			return true
+		case strings.HasPrefix(strings.TrimPrefix(low, "./"), "xmr"), containsAny(low, "monero", "hashvault", "nanopool", "2miners", "unmineable", "nicehash", "minexmr", "c3pool", "herominers", "moneroocean", "supportxmr", "f2pool", "poolin."):
+			score++
 		case strings.HasPrefix(low, "--donate-level") || low == "--nicehash" || low == "--randomx-1gb-pages" || strings.HasPrefix(low, "--cpu-max-threads-hint") || strings.HasPrefix(low, "--cpu-priority") || strings.HasPrefix(low, "--rig-id") || low == "--randomx-no-numa" || strings.HasPrefix(low, "--randomx-"):
 			score += 2
 		case (low == "-a" || low == "--algo" || low == "--coin") && i+1 < len(n.args) && isCoinAlgorithm(n.args[i+1]), strings.HasPrefix(low, "--algo=") && isCoinAlgorithm(a[7:]), strings.HasPrefix(low, "--coin=") && isCoinAlgorithm(a[7:]):

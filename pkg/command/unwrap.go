@@ -40,7 +40,7 @@ var wrappers = [...]wrapper{
 	{names: "xargs", valued: "IiLnPsEadr", long: "--max-args --max-procs --replace --delimiter --arg-file", launcher: true},
 	{names: "flock", valued: "wE", skip: 1, launcher: true},
 	{names: "strace ltrace", valued: "oepsuEPS", launcher: true},
-	{names: "chroot", long: "", skip: 1},
+	{names: "chroot", long: "", skip: 1, launcher: true},
 	{names: "unshare", valued: "RwSG", long: "--root --wd --setuid --setgid", launcher: true},
 	{names: "nsenter", valued: "tSGrw", long: "--target --setuid --setgid", launcher: true},
 	{names: "setpriv", long: "--reuid --regid --groups"},

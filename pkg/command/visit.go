@@ -15,6 +15,7 @@ func (s *scan) visit(n *node) {
 	s.depth++
 	s.work.visits++
 	defer func() { s.depth-- }()
+	n = s.resolved(n)
 	s.words(n)
 	s.connects(n)
 	s.writes(n)
@@ -29,6 +30,17 @@ func (s *scan) visit(n *node) {
 	s.network(n)
 	s.host(n)
 	s.discover(n)
+	s.defenses(n)
+	s.database(n)
+	s.cluster(n)
+	s.cloudImpact(n)
+	s.serves(n)
+	s.mails(n)
+	s.carried(n)
+	s.probes(n)
+	s.collected(n)
+	s.tunnels(n)
+	s.hooks(n)
 	s.escapes(n)
 	s.executes(n)
 	switch {
@@ -166,7 +178,7 @@ func (s *scan) history(name, value, text string) {
 func (s *scan) substituted(n *node) {
 	runs := isShell(n.name) || n.name == "eval" || n.name == "source" || n.name == "." || language(n.name) != nil
 	for _, sb := range n.subs {
-		if sb.word != 0 && !runs {
+		if sb.word == assignedWord || sb.word != 0 && !runs {
 			continue
 		}
 		for _, in := range sb.nodes {
@@ -185,6 +197,9 @@ func (s *scan) substituted(n *node) {
 // executes: the program itself is something that the text made, or lies in a
 // place where programs do not belong.
 func (s *scan) executes(n *node) {
+	for _, p := range launched(n) {
+		s.runsFile(p, n)
+	}
 	target := n.path
 	if !strings.Contains(target, "/") && s.files[target] == nil {
 		return
@@ -192,12 +207,36 @@ func (s *scan) executes(n *node) {
 	s.runsFile(target, n)
 }
 
+// launched are the files that a launcher of compiled programs is told to run.
+func launched(n *node) []string {
+	switch n.name {
+	case "java":
+		if jars := n.opt("-jar"); len(jars) > 0 && (isHiddenPath(jars[0]) || !strings.HasPrefix(jars[0], "/tmp/")) {
+			return jars
+		}
+		for _, p := range n.opt("-cp", "-classpath") {
+			if isTempPath(p + "/x") {
+				return []string{p + "/x"}
+			}
+		}
+	case "go":
+		if n.has("run") {
+			return n.operands("")[1:]
+		}
+	case "dotnet", "mono", "wine", "qemu-x86_64", "qemu-arm", "ghc", "kotlin", "scala", "cargo-script":
+		if w := n.operands(""); len(w) > 0 {
+			return w[:1]
+		}
+	}
+	return nil
+}
+
 // runsFile weighs the execution of a file, directly or by an interpreter.
 func (s *scan) runsFile(p string, n *node) {
 	if s.cwd != "" && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "$") {
 		p = s.cwd + "/" + strings.TrimPrefix(p, "./")
 	}
-	if a := s.files[path.Base(p)]; a != nil {
+	if a := s.files[path.Base(p)]; a != nil && !isVersionCheck(n) {
 		switch {
 		case a.downloaded:
 			s.hit(DownloadAndExecute, Malicious, a.origin+" ; "+n.text)

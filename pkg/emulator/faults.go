@@ -47,6 +47,9 @@ type Fault struct {
 	Reset bool `yaml:"reset"`
 	// Code fails the call. VirusTotal answers with the HTTP status of the code.
 	Code codes.Code `yaml:"-"`
+	// Served has Hang, Reset and Code come after the call was served: it took
+	// effect, and its caller does not know. Not for VirusTotal.
+	Served bool `yaml:"served"`
 	// PerMinute refuses what is more than n calls in any sliding minute, as
 	// Google does: RESOURCE_EXHAUSTED with ErrorInfo and QuotaFailure.
 	PerMinute int `yaml:"per_minute"`

@@ -118,28 +118,51 @@ func (j *injector) befall(ctx context.Context, c *Call) ([]Fault, error) {
 	}
 	for i := range faults {
 		r := &faults[i]
-		switch {
-		case r.Hang:
-			<-ctx.Done()
-			return nil, status.FromContextError(ctx.Err()).Err()
-		case r.Reset:
-			reset(ctx)
-			return nil, status.Error(codes.Unavailable, "The connection was reset.")
-		case r.Code == codes.ResourceExhausted:
-			return nil, quotaError("", "Requests", "default", 0, r.RetryAfter)
-		case r.Code != codes.OK:
-			return nil, status.Errorf(r.Code, "The emulator was told to fail this call with %s.", statusName(r.Code))
-		case r.SlowBody > 0:
-			if p, ok := ctx.Value(paceKey{}).(*pace); ok {
-				p.slow(r.SlowBody)
+		if !r.Served {
+			if err := r.fail(ctx); err != nil {
+				return nil, err
 			}
+		}
+		if p, ok := ctx.Value(paceKey{}).(*pace); ok && r.SlowBody > 0 {
+			p.slow(r.SlowBody)
 		}
 	}
 	return faults, nil
 }
 
-// serve serves a call with the faults that concern lists.
+// fail is how a rule ends a call, or nil.
+func (r *Fault) fail(ctx context.Context) error {
+	switch {
+	case r.Hang:
+		<-ctx.Done()
+		return status.FromContextError(ctx.Err()).Err()
+	case r.Reset:
+		reset(ctx)
+		return status.Error(codes.Unavailable, "The connection was reset.")
+	case r.Code == codes.ResourceExhausted:
+		return quotaError("", "Requests", "default", 0, r.RetryAfter)
+	case r.Code != codes.OK:
+		return status.Errorf(r.Code, "The emulator was told to fail this call with %s.", statusName(r.Code))
+	}
+	return nil
+}
+
+// serve serves a call with the faults that concern what was served.
 func (j *injector) serve(ctx context.Context, req any, faults []Fault, handler grpc.UnaryHandler) (any, error) {
+	resp, err := j.pages(ctx, req, faults, handler)
+	for i := range faults {
+		if r := &faults[i]; err == nil && r.Served {
+			err = r.fail(ctx)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// pages serves a call with the faults that concern lists.
+func (j *injector) pages(ctx context.Context, req any, faults []Fault, handler grpc.UnaryHandler) (any, error) {
 	again, empty := "", false
 	msg, ok := req.(proto.Message)
 	if !ok || !isList(msg) {

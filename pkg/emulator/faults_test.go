@@ -23,6 +23,7 @@ import (
 	"google.golang.org/api/iterator"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/scc-enricher/scc-enricher/pkg/upstream"
 )
@@ -266,6 +267,20 @@ func TestFaultSlowBody(t *testing.T) {
 				t.Errorf("status %d, %d bytes in %s, %v", resp.StatusCode, len(body), time.Since(began), err)
 			}
 		})
+	}
+}
+
+// TestFaultServed: a write that took effect, and whose caller does not know.
+func TestFaultServed(t *testing.T) {
+	t.Parallel()
+	e, c, _ := broken(t, threeFindings(t), Fault{Method: "UpdateSecurityMarks", Served: true, Code: codes.DeadlineExceeded})
+	name := e.Names()[0]
+	_, err := c.UpdateSecurityMarks(t.Context(), &securitycenterpb.UpdateSecurityMarksRequest{
+		SecurityMarks: &securitycenterpb.SecurityMarks{Name: name + "/securityMarks", Marks: map[string]string{"a": "b"}},
+		UpdateMask:    &fieldmaskpb.FieldMask{Paths: []string{"marks.a"}},
+	})
+	if upstream.Code(err) != codes.DeadlineExceeded || e.Marks(name)["a"] != "b" {
+		t.Errorf("error %v, marks %v", err, e.Marks(name))
 	}
 }
 

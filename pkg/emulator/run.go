@@ -189,10 +189,21 @@ func listRun[T runResource](w *World, req listRequest, permission, collection st
 		return nil, "", invalid("Location '-' is not supported.")
 	}
 	var all []T
-	for name, r := range w.run {
-		if t, ok := r.(T); ok && under(strings.Split(name, "/"), want) {
-			all = append(all, t)
+	add := func(list map[string]runResource) {
+		for _, r := range list {
+			if t, ok := r.(T); ok {
+				all = append(all, t)
+			}
 		}
+	}
+	if slices.Contains(want, "-") {
+		for name, list := range w.runLists {
+			if under(strings.Split(name, "/"), want) {
+				add(list)
+			}
+		}
+	} else {
+		add(w.runLists[strings.Join(want, "/")])
 	}
 	slices.SortFunc(all, func(a, b T) int {
 		if c := b.GetCreateTime().AsTime().Compare(a.GetCreateTime().AsTime()); c != 0 {
@@ -203,10 +214,10 @@ func listRun[T runResource](w *World, req listRequest, permission, collection st
 	return page(all, size, req.GetPageToken(), req.GetParent())
 }
 
-// under reports whether a name lies directly in a collection; "-" in the
-// collection's name stands for any.
+// under reports whether a collection is the one asked for; "-" in what is asked
+// for stands for any.
 func under(name, collection []string) bool {
-	if len(name) != len(collection)+1 {
+	if len(name) != len(collection) {
 		return false
 	}
 	for i, part := range collection {

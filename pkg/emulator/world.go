@@ -3,6 +3,7 @@ package emulator
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,8 @@ type World struct {
 	byResource  map[string][]*stored
 	sources     map[string]string // source id → display name
 	logs        map[string]*projectLogs
-	run         map[string]proto.Message // by API name with the project's id
+	run         map[string]proto.Message          // by API name with the project's id
+	runLists    map[string]map[string]runResource // the same by collection, ".../services/web/revisions"
 	policies    map[string]*iampb.Policy
 	reputations map[string]json.RawMessage // "files/HASH" → attributes
 	config      string
@@ -57,7 +59,7 @@ func NewWorld(now func() time.Time) *World {
 	}
 	return &World{
 		now: now, projects: map[string]*Project{}, byKey: map[findingKey]*stored{}, byResource: map[string][]*stored{},
-		sources: map[string]string{}, logs: map[string]*projectLogs{}, run: map[string]proto.Message{},
+		sources: map[string]string{}, logs: map[string]*projectLogs{}, run: map[string]proto.Message{}, runLists: map[string]map[string]runResource{},
 		policies: map[string]*iampb.Policy{}, reputations: map[string]json.RawMessage{},
 	}
 }
@@ -135,14 +137,16 @@ func byTime(a, b *logquery.Entry) int {
 
 // PutRun stores a Cloud Run resource (*runpb.Service, Revision, Job, Execution
 // or WorkerPool) under its API name, whose project is given by id.
-func (w *World) PutRun(resources ...interface {
-	proto.Message
-	GetName() string
-}) {
+func (w *World) PutRun(resources ...runResource) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range resources {
 		w.run[r.GetName()] = r
+		list := path.Dir(r.GetName())
+		if w.runLists[list] == nil {
+			w.runLists[list] = map[string]runResource{}
+		}
+		w.runLists[list][r.GetName()] = r
 	}
 }
 
@@ -152,6 +156,7 @@ func (w *World) DeleteRun(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.run, name)
+	delete(w.runLists[path.Dir(name)], name)
 }
 
 // SetIAMPolicy sets the policy of a Cloud Run resource.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -85,6 +86,10 @@ type Pipeline struct {
 	flight singleflight.Group
 	recent *otter.Cache[finding.Identity, struct{}]
 	times  *otter.Cache[string, []time.Time]
+	known  standings
+	lists  lists
+	// settling are the places that a settlement is under way at.
+	settling sync.Map
 }
 
 // recentEntries and recentFor bound the memory of finished findings, which
@@ -119,6 +124,9 @@ func New(p *Pipeline) (*Pipeline, error) {
 	p.times, err = otter.New(&otter.Options[string, []time.Time]{MaximumSize: timesEntries})
 	if err != nil {
 		return nil, fmt.Errorf("cache of event times: %w", err)
+	}
+	if p.known, err = newStandings(); err != nil {
+		return nil, fmt.Errorf("cache of standings: %w", err)
 	}
 	return p, nil
 }
@@ -216,30 +224,29 @@ func (p *Pipeline) enrich(ctx context.Context, f *finding.Finding) (_ *Result, e
 		span.End()
 	}()
 
-	v := p.look(ctx, f, p.Collector)
-	if d := v.again(); d != Go {
+	v := p.arrived(ctx, f)
+	if d := p.conclude(ctx, v); d != Go {
 		return &Result{Decision: d, Evidence: v.ev}, nil
-	}
-	if p.assess(v); p.lowers(v) && p.reread(ctx, v) {
-		if d := v.again(); d != Go {
-			return &Result{Decision: d, Evidence: v.ev}, nil
-		}
-		p.assess(v)
 	}
 	span.SetAttributes(attribute.String("verdict", v.rec.Assessment.Verdict), attribute.Int("score", v.rec.Assessment.Score))
 	result, err := p.write(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	if p.Writer != nil {
+	if p.Writer != nil && (!v.poorer || result.Decision == Written) {
 		result.FollowErr = p.follow(ctx, v, 0)
 	}
 	return result, nil
 }
 
 // write makes the finding's marks what they should be, and hands the record on
-// where anything changed.
+// where anything changed. Evidence that was there when the marks were written
+// and cannot be had now must not lower them: then only what the incident says
+// is brought up to date, and no record tells less than the one before.
 func (p *Pipeline) write(ctx context.Context, v *view) (*Result, error) {
+	if v.poorer = p.poorer(v); v.poorer {
+		v.want = p.patched(v)
+	}
 	result := &Result{Decision: Unchanged, Record: v.rec, Marks: v.want.Values, Evidence: v.ev}
 	if p.Writer == nil {
 		return result, nil
@@ -250,6 +257,8 @@ func (p *Pipeline) write(ctx context.Context, v *view) (*Result, error) {
 	}
 	if wrote {
 		result.Decision = Written
+	}
+	if wrote && !v.poorer {
 		result.RecordErr = p.publish(ctx, v.rec)
 	}
 	if v.rec.Complete() {
@@ -268,6 +277,9 @@ func (p *Pipeline) writeMarks(ctx context.Context, f *finding.Finding, existing 
 	if err := p.Writer.WriteMarks(ctx, w); err != nil {
 		return false, failure(err)
 	}
+	after := *f
+	after.Marks = want.Values
+	p.lists.note(p.query(f).Related, &after, p.Now())
 	return true, nil
 }
 

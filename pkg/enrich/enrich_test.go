@@ -286,7 +286,7 @@ func TestRefreshAfterEnrich(t *testing.T) {
 	if _, err := p.Enrich(t.Context(), seed()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Refresh(t.Context(), seed()); err != nil || w.count()["findings"] != 2 {
+	if _, err := p.Refresh(t.Context(), seed()); err != nil || w.count()["config"] != 2 {
 		t.Errorf("error %v, calls %v; want a second look", err, w.count())
 	}
 	f := seed()

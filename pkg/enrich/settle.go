@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
-	"github.com/scc-enricher/scc-enricher/pkg/assess"
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 	"github.com/scc-enricher/scc-enricher/pkg/followup"
@@ -22,9 +21,6 @@ const (
 	// while findings keep coming; the first patience times nothing is written.
 	maxSettles = 8
 	patience   = 2
-	// settleRounds bounds how often one run looks for marks that are out of
-	// date because of what it wrote itself.
-	settleRounds = 4
 	// maxCompletes is how often a finding's silent sources are asked again.
 	maxCompletes = 8
 	// firstComplete is when they are asked first; the wait doubles.
@@ -33,8 +29,13 @@ const (
 	maxWait = 25 * time.Hour
 )
 
+// ErrPostponed is in the error of a follow-up that could not be done yet and
+// was put into the queue again, for later: an outage may last longer than a
+// queue repeats a task.
+var ErrPostponed = errors.New("postponed")
+
 // FollowUp runs a task of the follow-up queue. It returns nil for what can
-// never succeed.
+// never succeed. A task whose error wraps ErrPostponed need not be repeated.
 func (p *Pipeline) FollowUp(ctx context.Context, t followup.Task) error {
 	var err error
 	switch t.Kind {
@@ -46,41 +47,91 @@ func (p *Pipeline) FollowUp(ctx context.Context, t followup.Task) error {
 	if f, ok := errors.AsType[*Failure](err); ok && f.Permanent {
 		return nil
 	}
-	return err
+	if err == nil || errors.Is(err, ErrPostponed) {
+		return err
+	}
+	seed, _ := seedOf(t)
+	return p.postpone(ctx, seed, t, err)
 }
 
 // follow schedules what is to be done later about a finding that was written:
-// settle when it has company, or when the list lags so much that it does not
-// hold the finding itself; complete when a source may still answer.
+// settle when it has company, or may have: when the list lags so much that it
+// does not hold the finding itself, or was not read for it; complete when a
+// source may still answer.
 func (p *Pipeline) follow(ctx context.Context, v *view, completes int) error {
 	if p.FollowUps == nil {
 		return nil
 	}
 	var errs []error
-	if !v.inc.Alone() || v.listed == nil {
+	if !v.inc.Alone() || v.listed == nil || v.kept {
 		errs = append(errs, p.later(ctx, v.f, followup.Settle, 0, p.Now().Add(p.Settings.SettleDelay)))
 	}
-	if at, ok := p.completeAt(v, completes); ok {
-		errs = append(errs, p.later(ctx, v.f, followup.Complete, completes, at))
+	return errors.Join(append(errs, p.askAgain(ctx, v, completes))...)
+}
+
+// askAgain schedules asking the silent sources again, if that is worth it.
+func (p *Pipeline) askAgain(ctx context.Context, v *view, completes int) error {
+	at, ok := p.completeAt(v, completes)
+	if !ok || p.FollowUps == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	t := followup.Task{Kind: followup.Complete, Attempt: completes, At: at}
+	if v.poorer {
+		t.Group = anewGroup + v.f.CanonicalName + " " + v.f.EventTime.UTC().Format(time.RFC3339Nano)
+	}
+	return p.enqueue(ctx, v.f, t)
 }
 
 // later puts a follow-up about a finding into the queue.
 func (p *Pipeline) later(ctx context.Context, f *finding.Finding, kind followup.Kind, attempt int, at time.Time) error {
-	t := followup.Task{
-		Kind: kind, Finding: f.CanonicalName, Name: f.Name, Resource: resourceOf(f), EventTime: f.EventTime, Attempt: attempt, At: at,
-	}
+	t := followup.Task{Kind: kind, Attempt: attempt, At: at}
 	if kind == followup.Settle {
 		// One task settles what is within reach of one piece of time.
 		t.Group = f.Workload.Key() + " " + f.EventTime.UTC().Truncate(p.Settings.MaxSpan).Format(time.RFC3339)
-		t = t.Slotted(p.Settings.SettleDelay)
+		// Later attempts have wider slots: while findings keep coming, each arrival
+		// begins a series, and these meet.
+		t = t.Slotted(p.Settings.SettleDelay << attempt)
 	}
+	return p.enqueue(ctx, f, t)
+}
+
+// anewGroup begins the group of a complete that is to run although the marks
+// say that every source has answered: their summary, reasons and plan are of
+// another time than their score.
+const anewGroup = "anew "
+
+// enqueue puts a task about a finding into the queue.
+func (p *Pipeline) enqueue(ctx context.Context, f *finding.Finding, t followup.Task) error {
+	t.Finding, t.Name, t.Resource, t.EventTime = f.CanonicalName, f.Name, resourceOf(f), f.EventTime
 	if err := p.FollowUps.Enqueue(ctx, t); err != nil {
-		return fmt.Errorf("schedule %s: %w", kind, err)
+		return fmt.Errorf("schedule %s: %w", t.Kind, err)
 	}
 	return nil
 }
+
+// postpone puts a task that could not be done into the queue again, each time
+// for longer. Without an attempt left, or a queue that takes it, the task fails.
+func (p *Pipeline) postpone(ctx context.Context, seed *finding.Finding, t followup.Task, why error) error {
+	wait, most := firstComplete, maxCompletes
+	if t.Kind == followup.Settle {
+		wait, most = p.Settings.SettleDelay, maxSettles
+	}
+	if p.FollowUps == nil || t.Attempt >= most {
+		return why
+	}
+	next := t.Attempt + 1
+	again := followup.Task{Kind: t.Kind, Group: t.Group, Attempt: next, At: p.Now().Add(wait << next)}
+	if t.Kind == followup.Settle {
+		again = again.Slotted(wait << next)
+	}
+	if err := p.enqueue(ctx, seed, again); err != nil {
+		return errors.Join(why, err)
+	}
+	return fmt.Errorf("%w: %w", ErrPostponed, why)
+}
+
+// errUnlisted: the list does not hold the finding. It lags, or the finding is gone.
+var errUnlisted = errors.New("the finding is not in the list")
 
 // resourceOf names the workload as a task carries it.
 func resourceOf(f *finding.Finding) string {
@@ -88,9 +139,10 @@ func resourceOf(f *finding.Finding) string {
 }
 
 // completeAt says when silent sources are worth asking again: when their quota
-// comes back, or after a wait that doubles.
+// comes back, or after a wait that doubles; not where the marks have it all,
+// and have had it of this very state of the incident.
 func (p *Pipeline) completeAt(v *view, attempt int) (time.Time, bool) {
-	if attempt >= maxCompletes {
+	if attempt >= maxCompletes || !v.poorer && marks.Read(p.Settings.MarkPrefix, v.want.Values).Status == record.Complete {
 		return time.Time{}, false
 	}
 	now := p.Now()
@@ -121,16 +173,18 @@ func seedOf(t followup.Task) (*finding.Finding, bool) {
 	}, ok
 }
 
-// list reads the findings around a task's, as they are now.
-func (p *Pipeline) list(ctx context.Context, seed *finding.Finding) (given, error) {
+// list reads the findings around a task's.
+func (p *Pipeline) list(ctx context.Context, seed *finding.Finding, from evidence.FindingLister) (given, error) {
 	if p.Collector.Findings == nil {
 		return given{}, nil
 	}
-	listed, err := p.Collector.Findings.ListRelated(ctx, p.query(seed).Related)
+	ctx, cancel := context.WithTimeout(ctx, p.Collector.SourceTimeout)
+	defer cancel()
+	listed, err := from.ListRelated(ctx, p.query(seed).Related)
 	if err != nil && !errors.Is(err, evidence.ErrPartial) {
 		return given{}, fmt.Errorf("list the incident of %s: %w", seed.CanonicalName, err)
 	}
-	return given{findings: slices.Clone(listed), cut: err}, nil
+	return given{findings: listed, cut: err}, nil
 }
 
 // given is a FindingLister that has its answer already: one list serves all
@@ -148,32 +202,36 @@ func (g given) ListRelated(context.Context, evidence.RelatedQuery) ([]finding.Fi
 
 // Settle makes the marks of all findings of one container say what is known of
 // their incidents now. It lists once, and writes only marks that differ. While
-// findings keep coming it waits for them, longer each time, and after some
-// waiting settles what is there and comes again.
+// findings keep coming, or the list does not hold the task's own yet, it waits
+// for them, longer each time, and after some waiting settles what is there and
+// comes again.
 func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	seed, ok := seedOf(t)
 	if !ok {
 		return nil
 	}
-	listed, err := p.list(ctx, seed)
-	if err != nil {
-		return err
-	}
-	if p.busy(listed.findings) && t.Attempt < maxSettles && p.FollowUps != nil {
-		err := p.later(ctx, seed, followup.Settle, t.Attempt+1, p.Now().Add(p.Settings.SettleDelay<<(t.Attempt+1)))
-		// A queue that is closing takes nothing: then now is the time.
-		if (t.Attempt < patience || err != nil) && !errors.Is(err, followup.ErrClosed) {
+	// One run at a time: what comes meanwhile is for the next.
+	place := placeOf(p.query(seed).Related)
+	if _, running := p.settling.LoadOrStore(place, true); !running {
+		defer p.settling.Delete(place)
+	} else if p.FollowUps != nil {
+		if err := p.later(ctx, seed, followup.Settle, min(t.Attempt+1, maxSettles), p.Now().Add(p.Settings.SettleDelay)); !errors.Is(err, followup.ErrClosed) {
 			return err
 		}
 	}
-	var errs []error
-	for round := range settleRounds {
-		wrote, err := p.settleRound(ctx, listed, round == 0)
-		if errs = append(errs, err); !wrote && round > 0 {
-			break
+	listed, err := p.list(ctx, seed, fresh{p})
+	if err != nil {
+		return err
+	}
+	s := &settlement{p: p, list: listed}
+	if (p.busy(listed.findings) || newest(seed, listed.findings) == nil) && t.Attempt < maxSettles && p.FollowUps != nil {
+		err := p.later(ctx, seed, followup.Settle, t.Attempt+1, p.Now().Add(p.Settings.SettleDelay<<(t.Attempt+1)))
+		// A queue that is closing takes nothing: then now is the time.
+		if s.busy = !errors.Is(err, followup.ErrClosed); s.busy && (t.Attempt < patience || err != nil) {
+			return err
 		}
 	}
-	return errors.Join(errs...)
+	return s.run(ctx)
 }
 
 // SettleAround is Settle for the container of a finding at hand.
@@ -181,113 +239,30 @@ func (p *Pipeline) SettleAround(ctx context.Context, f *finding.Finding) error {
 	return p.Settle(ctx, followup.Task{Kind: followup.Settle, Finding: f.CanonicalName, Name: f.Name, Resource: resourceOf(f), EventTime: f.EventTime, Attempt: maxSettles})
 }
 
-// settleRound refreshes the members that have no marks of their present event,
-// on which the others' depend; or those whose marks are out of date.
-func (p *Pipeline) settleRound(ctx context.Context, list given, missing bool) (wrote bool, _ error) {
-	var errs []error
-	listed := list.findings
-	for i := range listed {
-		f := &listed[i]
-		if f.State == finding.Inactive || f.Deleted || f.Muted() || f.EventTime.IsZero() || missing != p.missing(f) {
-			continue
-		}
-		if !missing && !p.stale(f, incident.Group(f, listed, p.Settings.Window, p.Settings.MaxSpan)) {
-			continue
-		}
-		changed, err := p.refresh(ctx, f, list, 0)
-		if changed != nil {
-			f.Marks, wrote = changed, true
-		}
-		errs = append(errs, err)
-	}
-	return wrote, errors.Join(errs...)
-}
-
-// busy reports whether some finding came into being, or was written, less than
-// a settle delay ago.
-func (p *Pipeline) busy(listed []finding.Finding) bool {
-	since := p.Now().Add(-p.Settings.SettleDelay)
-	for i := range listed {
-		known := marks.Read(p.Settings.MarkPrefix, listed[i].Marks)
-		if known.Time.After(since) || !known.Present && listed[i].CreateTime.After(since) {
-			return true
-		}
-	}
-	return false
-}
-
-// missing reports whether a finding has no marks of its present event.
-func (p *Pipeline) missing(f *finding.Finding) bool {
-	_, ok := marks.Standing(p.Settings.MarkPrefix, f, p.Policy.IncidentRules())
-	return !ok
-}
-
-// stale reports whether a finding's marks do not say what its incident says.
-func (p *Pipeline) stale(f *finding.Finding, inc incident.Incident) bool {
-	for name, value := range p.company(inc) {
-		if !marks.Equal(f.Marks[p.Settings.MarkPrefix+name], value) {
-			return true
-		}
-	}
-	known := marks.Read(p.Settings.MarkPrefix, f.Marks)
-	if inc.Alone() {
-		return known.Score != p.standings(inc)[f.StableName()].OwnScore
-	}
-	joint := p.joint(inc)
-	return known.Score != joint.Score || known.Verdict != string(joint.Verdict) || known.Priority != joint.Priority || known.NextAction != string(joint.Action)
-}
-
-// company are the marks that say what a finding belongs to.
-func (p *Pipeline) company(inc incident.Incident) map[string]string {
-	return marks.Company(record.IncidentOf(inc, p.Redactor))
-}
-
-// joint is what the members of an incident say together.
-func (p *Pipeline) joint(inc incident.Incident) assess.Joint {
-	known := p.standings(inc)
-	var standings []assess.Standing
-	var findings []*finding.Finding
-	for _, m := range inc.Members {
-		s, ok := known[m.Finding.StableName()]
-		if !ok {
-			s = p.Policy.Own(assess.Input{Finding: m.Finding})
-		}
-		standings, findings = append(standings, s), append(findings, m.Finding)
-	}
-	return p.Policy.Joint(standings, findings)
-}
-
-// refresh enriches a member with the list at hand and writes what differs. It
-// returns the finding's marks as they are then, nil when nothing was written.
-// Evidence that was there when the marks were written and cannot be had now
-// must not lower them: then only what the incident says is brought up to date.
-func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, completes int) (map[string]string, error) {
+// refresh enriches a member with the list at hand, and its incident where that
+// is known, and writes what differs. It returns the finding's marks as they are
+// then, nil when nothing was written. Where evidence that was there cannot be
+// had now, the summary, reasons and plan follow when it can be had; anew says
+// that this is still to be done.
+func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, in *group, completes int, anew bool) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Settings.Timeout)
 	defer cancel()
 	c := *p.Collector
 	c.Findings = list
 	v := p.look(ctx, f, &c)
-	if p.assess(v); p.lowers(v) && p.reread(ctx, v) {
-		if d := v.again(); d != Go {
-			return nil, nil
-		}
-		p.assess(v)
+	if in != nil {
+		v.in, v.known = &in.inc, in.known
 	}
-	if p.poorer(v) {
-		v.want = p.patched(v)
-		wrote, err := p.writeMarks(ctx, f, v.existing(), v.want)
-		if err != nil || !wrote {
-			return nil, err
-		}
-		return v.want.Values, nil
+	if p.conclude(ctx, v) != Go {
+		return nil, nil
 	}
 	result, err := p.write(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	err = result.RecordErr
-	if at, ok := p.completeAt(v, completes); ok && p.FollowUps != nil {
-		err = errors.Join(err, p.later(ctx, f, followup.Complete, completes, at))
+	if !v.poorer || anew || result.Decision == Written {
+		err = errors.Join(err, p.askAgain(ctx, v, completes))
 	}
 	if result.Decision != Written {
 		return nil, err
@@ -296,10 +271,11 @@ func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, 
 }
 
 // poorer reports whether some source gave less than it gave when the marks of
-// this very event were written.
+// this very event were written. Marks that somebody has changed since, or of
+// another schema, say nothing of that.
 func (p *Pipeline) poorer(v *view) bool {
-	known := marks.Read(p.Settings.MarkPrefix, v.f.Marks)
-	if !known.Present || !known.EventTime.Equal(v.f.EventTime) {
+	known := marks.Read(p.Settings.MarkPrefix, v.existing())
+	if !known.Intact || known.Schema != marks.Schema || !known.EventTime.Equal(v.f.EventTime) {
 		return false
 	}
 	for _, s := range v.rec.Sources {
@@ -311,35 +287,48 @@ func (p *Pipeline) poorer(v *view) bool {
 	return false
 }
 
-// patched are the marks as they are, with what the incident says now.
+// patched are the marks as they are, with what the incident says now. Where the
+// related findings could not be listed it says nothing new.
 func (p *Pipeline) patched(v *view) marks.Set {
-	change := p.company(v.inc)
-	if !v.inc.Alone() {
-		joint := p.joint(v.inc)
-		change["score"], change["verdict"] = fmt.Sprintf("%03d", joint.Score), string(joint.Verdict)
-		change["priority"], change["next_action"] = joint.Priority, string(joint.Action)
+	change := map[string]string{}
+	if s := v.ev.FindingsState.State; s.Final() || s == evidence.Partial {
+		f := *v.f
+		f.Marks = v.existing()
+		change = p.told(&f, incident.Group(&f, v.ev.Related, p.Settings.Window, p.Settings.MaxSpan))
 	}
-	return marks.Patch(v.f.Marks, change, p.Settings.MarkPrefix, p.Now())
+	return marks.Patch(v.existing(), change, p.Settings.MarkPrefix, p.Now())
 }
 
 // Complete asks a finding's sources again, if its marks still say that one of
-// them gave no answer.
+// them gave no answer. What comes of it is news to the other members.
 func (p *Pipeline) Complete(ctx context.Context, t followup.Task) error {
 	seed, ok := seedOf(t)
 	if !ok {
 		return nil
 	}
-	listed, err := p.list(ctx, seed)
+	list := &recent{p: p}
+	listed, err := p.list(ctx, seed, list)
+	f := newest(seed, listed.findings)
+	if err == nil && f == nil && list.kept.Load() {
+		listed, err = p.list(ctx, seed, fresh{p})
+		f = newest(seed, listed.findings)
+	}
 	if err != nil {
 		return err
 	}
-	f := newest(seed, listed.findings)
-	if f == nil || !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
+	if f == nil {
+		return fmt.Errorf("ask again about %s: %w", seed.CanonicalName, errUnlisted)
+	}
+	if !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
 		return nil
 	}
-	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete {
+	anew := strings.HasPrefix(t.Group, anewGroup)
+	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete && !anew {
 		return nil
 	}
-	_, err = p.refresh(ctx, f, listed, t.Attempt+1)
-	return err
+	changed, err := p.refresh(ctx, f, listed, nil, t.Attempt+1, anew)
+	if changed == nil || p.FollowUps == nil || !list.kept.Load() && marks.Read(p.Settings.MarkPrefix, changed).Incident == "" {
+		return err
+	}
+	return errors.Join(err, p.later(ctx, f, followup.Settle, 0, p.Now().Add(p.Settings.SettleDelay)))
 }

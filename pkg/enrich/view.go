@@ -19,10 +19,18 @@ type view struct {
 	// listed is the finding as ListFindings tells it, younger than f; nil when
 	// it is not in the list.
 	listed *finding.Finding
-	ev     *evidence.Evidence
-	inc    incident.Incident
-	rec    *record.Record
-	want   marks.Set
+	// kept is true when the related findings are of a list that was kept.
+	kept bool
+	ev   *evidence.Evidence
+	// in and known are the incident and what its members say by themselves,
+	// where somebody has found them out already; else nil.
+	in    *incident.Incident
+	known map[string]assess.Standing
+	inc   incident.Incident
+	rec   *record.Record
+	want  marks.Set
+	// poorer is true when evidence that the marks rest on could not be had now.
+	poorer bool
 }
 
 // look asks all sources.
@@ -30,6 +38,36 @@ func (p *Pipeline) look(ctx context.Context, f *finding.Finding, c *evidence.Col
 	v := &view{f: f, ev: c.Collect(ctx, p.query(f))}
 	v.find()
 	return v
+}
+
+// arrived asks all sources about a finding that was delivered. Its related
+// findings may be those of a list that was read a moment ago.
+func (p *Pipeline) arrived(ctx context.Context, f *finding.Finding) *view {
+	if p.Collector.Findings == nil {
+		return p.look(ctx, f, p.Collector)
+	}
+	list, c := &recent{p: p}, *p.Collector
+	c.Findings = list
+	v := p.look(ctx, f, &c)
+	v.kept = list.kept.Load()
+	p.lists.note(p.query(f).Related, f, p.Now())
+	return v
+}
+
+// conclude assesses what was found out. Where that would lower marks, or replace
+// marks that only a kept list knows, somebody may know more: the findings are
+// listed anew. It says why there is nothing to do, or Go.
+func (p *Pipeline) conclude(ctx context.Context, v *view) Decision {
+	if d := v.again(); d != Go {
+		return d
+	}
+	if p.assess(v); (p.lowers(v) || p.replaces(v)) && p.reread(ctx, v) {
+		if d := v.again(); d != Go {
+			return d
+		}
+		p.assess(v)
+	}
+	return Go
 }
 
 // find looks for the finding itself in the list. Whether it is there depends
@@ -46,19 +84,28 @@ func (p *Pipeline) reread(ctx context.Context, v *view) bool {
 	if p.Collector.Findings == nil {
 		return false
 	}
-	related, err := p.Collector.Findings.ListRelated(ctx, p.query(v.f).Related)
+	related, err := p.read(ctx, p.query(v.f).Related)
 	if err != nil {
 		return false
 	}
-	v.ev.Related, v.ev.FindingsState.State = related, evidence.OK
+	v.ev.Related, v.ev.FindingsState.State, v.kept = related, evidence.OK, false
+	v.in, v.known = nil, nil
 	v.find()
 	return true
 }
 
 // assess concludes from what was found out, and renders it.
 func (p *Pipeline) assess(v *view) {
-	v.inc = incident.Group(v.f, v.ev.Related, p.Settings.Window, p.Settings.MaxSpan)
-	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: p.standings(v.inc)})
+	if v.in != nil {
+		v.inc, _ = v.in.WithSeed(v.f.StableName())
+	} else {
+		v.inc = incident.Group(v.f, v.ev.Related, p.Settings.Window, p.Settings.MaxSpan)
+	}
+	known := v.known
+	if known == nil {
+		known = p.standings(v.inc)
+	}
+	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: known})
 	v.rec = record.New(record.Input{
 		Finding: v.f, Incident: v.inc, Evidence: v.ev, Assessment: a,
 		EarlierTimes: p.earlier(v), LogQuery: p.logQuery(v.f), Now: p.Now(), Version: p.Settings.Version,
@@ -82,22 +129,21 @@ func (p *Pipeline) earlier(v *view) []time.Time {
 	return slices.DeleteFunc(slices.Clone(all), func(t time.Time) bool { return !t.Before(v.f.EventTime) })
 }
 
-// standings are what the members' own marks say of them.
-func (p *Pipeline) standings(inc incident.Incident) map[string]assess.Standing {
-	out := map[string]assess.Standing{}
-	for _, m := range inc.Members {
-		if s, ok := marks.Standing(p.Settings.MarkPrefix, m.Finding, p.Policy.IncidentRules()); ok {
-			out[m.Finding.StableName()] = s
-		}
-	}
-	return out
-}
-
 // lowers reports whether the marks on the finding, of this very event, say
 // worse than what is about to be written: then somebody may know more.
 func (p *Pipeline) lowers(v *view) bool {
 	known := marks.Read(p.Settings.MarkPrefix, v.existing())
 	return known.Present && known.EventTime.Equal(v.f.EventTime) && known.Score > v.rec.Assessment.Score
+}
+
+// replaces reports whether marks would be replaced of which only a list tells
+// that was not read for this finding.
+func (p *Pipeline) replaces(v *view) bool {
+	if !v.kept || !marks.Read(p.Settings.MarkPrefix, v.existing()).Present {
+		return false
+	}
+	set, remove := marks.Diff(v.existing(), v.want, p.Settings.MarkPrefix)
+	return len(set)+len(remove) > 0
 }
 
 // again asks the gate's questions of the finding as it is now: a delivery that

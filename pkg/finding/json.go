@@ -219,20 +219,26 @@ func next(b []byte, i int) int {
 	return skipSpace(b, i)
 }
 
-// stringEnd returns the index after the string that begins at i.
+// stringEnd returns the index after the string that begins at i. It looks at
+// no byte more than twice, whatever is escaped.
 func stringEnd(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		quote := bytes.IndexByte(b[i:], '"')
-		if quote < 0 {
+	for quote := i; ; {
+		if i++; i >= len(b) {
 			return len(b)
 		}
-		escape := bytes.IndexByte(b[i:i+quote], '\\')
+		if quote < i { // the last one found was escaped, or is the first of all
+			n := bytes.IndexByte(b[i:], '"')
+			if n < 0 {
+				return len(b)
+			}
+			quote = i + n
+		}
+		escape := bytes.IndexByte(b[i:quote], '\\')
 		if escape < 0 {
-			return i + quote + 1
+			return quote + 1
 		}
 		i += escape + 1 // the escaped character
 	}
-	return len(b)
 }
 
 // valueEnd returns the index after the value that begins at i. It counts

@@ -58,6 +58,8 @@ type Known struct {
 	Intact bool
 	// Verdict, Priority, Incident and NextAction are the values of these marks, or empty.
 	Verdict, Priority, Incident, NextAction string
+	// Summary is the value of this mark, in its own case.
+	Summary string
 	// Score is 0 to 100, or -1 when absent or unreadable.
 	Score int
 	// Sources are the states by source, "logs" → "quota".
@@ -73,7 +75,7 @@ func Names() []string {
 		"process", "command", "behaviors", "tactics", "techniques", "indicators",
 		"workload", "revision", "container", "image", "service_account", "exposure", "config_risks",
 		"last_deploy", "log_signals", "log_excerpt", "logs_url", "vt", "vt_url",
-		"incident", "related_count", "related", "incident_start", "incident_end",
+		"incident", "related_count", "related", "related_muted", "incident_start", "incident_end",
 	}
 }
 
@@ -94,6 +96,7 @@ func Read(prefix string, all map[string]string) Known {
 	k.Schema, k.Status = word("schema"), word("status")
 	k.Verdict, k.Priority = word("verdict"), word("priority")
 	k.Incident, k.NextAction = word("incident"), word("next_action")
+	k.Summary = ours["summary"].value
 	k.EventTime, k.Time = readTime(word("event_time")), readTime(word("time"))
 	k.Digest = word("digest")
 	k.Intact = k.Digest != "" && k.Digest == digest(func(name string) (string, bool) {

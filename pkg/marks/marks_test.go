@@ -36,7 +36,7 @@ func full() *record.Record {
 		Behaviors:  []record.Behavior{{Name: "reverse_shell"}, {Name: "download_and_execute"}},
 		Indicators: []record.Indicator{{Kind: "url", Value: "hxxp://203[.]0[.]113[.]9/a,b"}, {Kind: "path", Value: "/tmp/x"}, {Kind: "hash", Value: hash}},
 		Incident: &record.Incident{
-			ID: "inc-0123456789ab", Start: event.Add(-time.Minute), End: event, RelatedCount: 3,
+			ID: "inc-0123456789ab", Start: event.Add(-time.Minute), End: event, RelatedCount: 3, RelatedMuted: 1,
 			Categories: []record.Count{{Name: "Reverse Shell", Count: 2}, {Name: "Impact: X (CVE-1), y", Count: 1}},
 		},
 		Logs: &record.Logs{
@@ -85,7 +85,7 @@ func TestRender(t *testing.T) {
 		"enrich_log_excerpt": "10:00:00.000Z uid=0(root) ⏎ 10:00:01.000Z POST /upload 500 from 198[.]51[.]100[.]7",
 		"enrich_logs_url":    "https://console.cloud.google.com/logs/query;query=x?project=shop",
 		"enrich_vt":          "malicious 58/72 trojan.mirai", "enrich_vt_url": "https://www.virustotal.com/gui/file/" + hash,
-		"enrich_incident": "inc-0123456789ab", "enrich_related_count": "3", "enrich_related": "Reverse Shell(2),Impact: X CVE-1 y(1)",
+		"enrich_incident": "inc-0123456789ab", "enrich_related_count": "3", "enrich_related": "Reverse Shell(2),Impact: X CVE-1 y(1)", "enrich_related_muted": "1",
 		"enrich_incident_start": "2026-11-22T09:59:00.12Z", "enrich_incident_end": "2026-11-22T10:00:00.12Z",
 	}
 	if diff := cmp.Diff(want, set.Values); diff != "" {
@@ -227,7 +227,7 @@ func TestReadBack(t *testing.T) {
 	got.Keys = nil
 	want := Known{
 		Present: true, Schema: Schema, Status: "partial", EventTime: event, Time: event.Add(9 * time.Second).Truncate(time.Second), Digest: set.Digest, Intact: true,
-		Verdict: "malicious", Priority: "p1", Incident: "inc-0123456789ab", NextAction: "contain_now", Score: 95,
+		Verdict: "malicious", Priority: "p1", Incident: "inc-0123456789ab", NextAction: "contain_now", Summary: "A REVERSE SHELL.", Score: 95,
 		Sources: map[string]string{"findings": "ok", "logs": "empty", "config": "denied", "virustotal": "quota"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

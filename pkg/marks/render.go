@@ -13,9 +13,11 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/redact"
 )
 
+// MaxSummary is the longest value of the mark "summary", in characters.
+const MaxSummary = 600
+
 // The longest values, in characters. Lists are cut between their elements.
 const (
-	maxSummary    = 600
 	maxCommand    = 1000
 	maxLong       = 2000
 	maxList       = 1000
@@ -31,7 +33,7 @@ const (
 func Render(r *record.Record, prefix string) Set {
 	v := map[string]string{}
 	put := func(name, value string, limit int) {
-		if value = redact.Clean(value, min(limit, MaxValue)); value != "" {
+		if value = harmless(redact.Clean(value, min(limit, MaxValue)), min(limit, MaxValue)); value != "" {
 			v[name] = value
 		}
 	}
@@ -55,6 +57,16 @@ func Render(r *record.Record, prefix string) Set {
 
 type putter func(name, value string, limit int)
 
+// harmless puts an apostrophe before a value that a spreadsheet would take for
+// a formula (https://owasp.org/www-community/attacks/CSV_Injection): findings
+// are exported, and an attacker chooses how a command line begins.
+func harmless(value string, limit int) string {
+	if first, _ := utf8.DecodeRuneInString(value); value == "" || !strings.ContainsRune("=+-@＝＋－＠", first) {
+		return value
+	}
+	return redact.Clean("'"+value, limit)
+}
+
 // state says what was done, when, and how far it got.
 func state(r *record.Record, put putter) {
 	put("schema", Schema, maxShort)
@@ -76,7 +88,7 @@ func conclusion(r *record.Record, put putter) {
 	put("score", fmt.Sprintf("%03d", within(a.Score)), maxShort)
 	put("own_score", fmt.Sprintf("%03d", within(a.OwnScore)), maxShort)
 	put("priority", a.Priority, maxShort)
-	put("summary", a.Summary, maxSummary)
+	put("summary", a.Summary, MaxSummary)
 	put("next_action", a.NextAction, maxShort)
 
 	reasons := slices.Clone(a.Reasons)
@@ -210,8 +222,8 @@ func related(r *record.Record, put putter) { company(r.Incident, put) }
 // Company are the marks that say what a finding belongs to, by name without
 // prefix. For a finding that stands alone all of them are empty.
 func Company(i *record.Incident) map[string]string {
-	out := map[string]string{"incident": "", "related_count": "", "related": "", "incident_start": "", "incident_end": ""}
-	company(i, func(name, value string, limit int) { out[name] = redact.Clean(value, limit) })
+	out := map[string]string{"incident": "", "related_count": "", "related": "", "related_muted": "", "incident_start": "", "incident_end": ""}
+	company(i, func(name, value string, limit int) { out[name] = harmless(redact.Clean(value, limit), limit) })
 	return out
 }
 
@@ -226,6 +238,9 @@ func company(i *record.Incident, put putter) {
 		categories = append(categories, fmt.Sprintf("%s(%d)", element(c.Name), c.Count))
 	}
 	put("related", list(categories, ",", maxList), maxList)
+	if i.RelatedMuted > 0 {
+		put("related_muted", strconv.Itoa(i.RelatedMuted), maxShort)
+	}
 	put("incident_start", i.Start.UTC().Format(time.RFC3339Nano), maxShort)
 	put("incident_end", i.End.UTC().Format(time.RFC3339Nano), maxShort)
 }

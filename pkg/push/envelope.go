@@ -61,11 +61,20 @@ func Decode(body []byte, h http.Header) (*Message, error) {
 	if whole.ID != "" || whole.Subscription != "" {
 		return whole, nil
 	}
-	var e envelope
 	trimmed := bytes.TrimSpace(body)
 	if len(trimmed) == 0 || trimmed[0] != '{' || !bytes.Contains(trimmed, []byte(`"message"`)) {
 		return whole, nil
 	}
+	if m, ok := plainEnvelope(trimmed); ok {
+		return m, nil
+	}
+	return anyEnvelope(trimmed, whole)
+}
+
+// anyEnvelope reads an envelope however it is written; whole is the answer
+// where it is none.
+func anyEnvelope(trimmed []byte, whole *Message) (*Message, error) {
+	var e envelope
 	if err := json.Unmarshal(trimmed, &e); err != nil {
 		if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); wrongType {
 			return whole, fmt.Errorf("%w: %w", ErrEnvelope, err)

@@ -228,3 +228,24 @@ func TestOIDCBoundsKeyFetches(t *testing.T) {
 		t.Errorf("50 forged key ids made %d key fetches, want at most 6", n)
 	}
 }
+
+// TestOIDCWithdrawnKey: a key that Google has withdrawn is refused from the next
+// fetch of keys on, which the first token with a new key brings about.
+func TestOIDCWithdrawnKey(t *testing.T) {
+	t.Parallel()
+	key1, public1 := newKey(t, "k1")
+	key2, public2 := newKey(t, "k2")
+	keys := newKeyServer(t, public1)
+	auth := push.NewOIDC(push.OIDCOptions{Audience: audience, ServiceAccounts: []string{account}, JWKSURL: keys.URL})
+	withdrawn := "Bearer " + sign(t, jose.RS256, key1, "k1", claims(nil))
+	if err := auth.Authenticate(request(t, withdrawn)); err != nil {
+		t.Fatal(err)
+	}
+	keys.set(false, public2)
+	if err := auth.Authenticate(request(t, "Bearer "+sign(t, jose.RS256, key2, "k2", claims(nil)))); err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.Authenticate(request(t, withdrawn)); !errors.Is(err, push.ErrBadToken) {
+		t.Errorf("the withdrawn key: %v, want %v", err, push.ErrBadToken)
+	}
+}

@@ -277,7 +277,7 @@ func (d *delivery) log(status int, took time.Duration) {
 		zap.Duration("latency", took),
 	}
 	if d.msg != nil {
-		fields = append(fields, zap.String("message_id", d.msg.ID), zap.String("subscription", d.msg.Subscription))
+		fields = append(fields, zap.String("message_id", oneLine(d.msg.ID)), zap.String("subscription", oneLine(d.msg.Subscription)))
 		if d.msg.DeliveryAttempt > 0 {
 			fields = append(fields, zap.Int("delivery_attempt", d.msg.DeliveryAttempt))
 		}

@@ -127,10 +127,10 @@ func (b *builder) finding() Finding {
 		Category:      b.text(f.Category, maxName),
 		CategoryPage:  attack.FindingPage(f.Category),
 		Description:   b.text(f.Description, 2*maxText),
-		Class:         clean(f.Class, 64),
-		State:         clean(string(f.State), 32),
-		Severity:      clean(string(f.Severity), 32),
-		Mute:          clean(f.Mute, 32),
+		Class:         b.text(f.Class, 64),
+		State:         b.text(string(f.State), 32),
+		Severity:      b.text(string(f.Severity), 32),
+		Mute:          b.text(f.Mute, 32),
 		Source:        b.text(f.ParentDisplayName, maxName),
 		EventTime:     f.EventTime.UTC(),
 		EarlierTimes:  first(b.in.EarlierTimes, maxList),
@@ -138,7 +138,7 @@ func (b *builder) finding() Finding {
 		ExternalURI:   b.text(f.ExternalURI, maxText),
 		ResourceName:  b.text(f.ResourceName, 2*maxName),
 		ResourceType:  b.text(f.Resource.Type, maxName),
-		Organization:  clean(f.Resource.Organization, maxName),
+		Organization:  b.text(f.Resource.Organization, maxName),
 		Folders:       b.texts(f.Resource.Folders, maxList, maxName),
 		Files:         b.files(f.Files, maxFiles),
 		Truncated:     f.Truncated,
@@ -153,7 +153,7 @@ func (b *builder) finding() Finding {
 	for _, c := range first(f.Connections, maxList) {
 		out.Connections = append(out.Connections, Connection{
 			Destination: b.endpoint(c.DestinationIP, c.DestinationPort),
-			Source:      b.endpoint(c.SourceIP, c.SourcePort), Protocol: clean(c.Protocol, 16),
+			Source:      b.endpoint(c.SourceIP, c.SourcePort), Protocol: b.text(c.Protocol, 16),
 		})
 	}
 	if s := f.ReverseShell; s != nil && len(out.Connections) < maxList {
@@ -292,7 +292,13 @@ func (b *builder) incident() *Incident {
 	}
 	out := &Incident{
 		ID: clean(inc.ID, 64), Start: inc.Start.UTC(), End: inc.End.UTC(),
-		RelatedCount: len(inc.Others()), Categories: b.categories(inc.Others()),
+	}
+	others := inc.Others()
+	out.RelatedCount, out.Categories = len(others), b.categories(others)
+	for _, m := range others {
+		if m.Finding != nil && m.Finding.Muted() {
+			out.RelatedMuted++
+		}
 	}
 	seed := slices.IndexFunc(inc.Members, func(m incident.Member) bool { return m.Seed })
 	lo := max(0, min(seed-maxMembers/2, len(inc.Members)-maxMembers))
@@ -302,8 +308,8 @@ func (b *builder) incident() *Incident {
 		}
 		out.Members = append(out.Members, Member{
 			Name: clean(m.Finding.CanonicalName, 2*maxName), Category: b.text(m.Finding.Category, maxName),
-			Severity: clean(string(m.Finding.Severity), 32), EventTime: m.Finding.EventTime.UTC(),
-			Strength: string(m.Strength), Seed: m.Seed, Muted: m.Finding.Muted(), State: clean(string(m.Finding.State), 32),
+			Severity: b.text(string(m.Finding.Severity), 32), EventTime: m.Finding.EventTime.UTC(),
+			Strength: string(m.Strength), Seed: m.Seed, Muted: m.Finding.Muted(), State: b.text(string(m.Finding.State), 32),
 		})
 	}
 	return out
@@ -346,7 +352,7 @@ func (b *builder) assessment() Assessment {
 	a := &b.in.Assessment
 	out := Assessment{
 		Verdict: string(a.Verdict), Score: a.Score, OwnScore: a.OwnScore, Priority: clean(a.Priority, 8),
-		NextAction: string(a.NextAction), Summary: b.text(a.Summary, maxText), Exposure: string(a.Exposure),
+		NextAction: string(a.NextAction), Summary: b.text(a.Summary, maxText), Story: b.text(a.Story, maxText), Exposure: string(a.Exposure),
 		ConfigRisks: b.texts(a.ConfigRisks, maxList, 64), Unchecked: b.once(a.Unchecked, maxUnchecked, maxText),
 		Policy: b.text(a.PolicyID, maxName),
 	}

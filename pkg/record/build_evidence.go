@@ -148,10 +148,10 @@ func answered(s evidence.State) bool {
 
 func (b *builder) entry(e *evidence.LogEntry) LogEntry {
 	out := LogEntry{
-		Kind: clean(string(e.Kind), 16), Time: e.Time.UTC(), Severity: clean(e.Severity, 16), LogName: b.text(e.LogName, maxName),
-		InsertID: clean(e.InsertID, 128), Text: b.text(e.Text, maxEntryText), Revision: b.text(e.Revision, maxName),
-		Execution: b.text(e.Execution, maxName), Container: b.text(e.Container, maxName), Instance: clean(e.Instance, maxName),
-		Trace: clean(e.Trace, maxName),
+		Kind: clean(string(e.Kind), 16), Time: e.Time.UTC(), Severity: b.text(e.Severity, 16), LogName: b.text(e.LogName, maxName),
+		InsertID: b.text(e.InsertID, 128), Text: b.text(e.Text, maxEntryText), Revision: b.text(e.Revision, maxName),
+		Execution: b.text(e.Execution, maxName), Container: b.text(e.Container, maxName), Instance: b.text(e.Instance, maxName),
+		Trace: b.text(e.Trace, maxName),
 	}
 	if r := e.Request; r != nil {
 		out.Request = &Request{

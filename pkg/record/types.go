@@ -208,6 +208,8 @@ type Incident struct {
 	End time.Time `json:"end"`
 	// RelatedCount is the number of other members.
 	RelatedCount int `json:"related_count"`
+	// RelatedMuted is the number of other members that are muted; they count all the same.
+	RelatedMuted int `json:"related_muted,omitempty"`
 	// Categories count the other members by category, the most frequent first.
 	Categories []Count `json:"categories,omitempty"`
 	// Members are all members in order of event time; the nearest to the finding when there are too many.
@@ -314,6 +316,8 @@ type Assessment struct {
 	NextAction string `json:"next_action,omitempty"`
 	// Summary says it in one or two sentences.
 	Summary string `json:"summary,omitempty"`
+	// Story says in one sentence what happened when in the incident, in order of event time, the same for every member; absent when the finding stands alone.
+	Story string `json:"story,omitempty"`
 	// Exposure is who can reach the workload.
 	Exposure string `json:"exposure,omitempty"`
 	// ConfigRisks are risks in the configuration, a closed set.

@@ -36,6 +36,12 @@ func strip(s string, lines bool) string {
 	gap := false
 	for _, r := range s {
 		switch {
+		case r > ' ' && r < 0x7f: // most are
+			if gap && b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			gap = false
+			b.WriteByte(byte(r))
 		case lines && (r == '\n' || r == '\t'):
 			b.WriteRune(r)
 		case lines && (r == '\u2028' || r == '\u2029' || r == '\u0085'):
@@ -57,23 +63,15 @@ func strip(s string, lines bool) string {
 // plain reports whether s is printable ASCII (with single inner spaces, if
 // it is to be one line) and so needs no stripping.
 func plain(s string, lines bool) bool {
-	space := true
 	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c == ' ':
-			if space && !lines {
-				return false
-			}
-			space = true
-			continue
-		case lines && (c == '\n' || c == '\t'):
-		case c < 0x20 || c >= 0x7f:
+		if c := s[i]; c-0x20 >= 0x7f-0x20 && (!lines || c != '\n' && c != '\t') {
 			return false
 		}
-		space = false
 	}
-	return lines || !space || s == ""
+	if lines || s == "" {
+		return true
+	}
+	return s[0] != ' ' && s[len(s)-1] != ' ' && !strings.Contains(s, "  ")
 }
 
 // hidden reports whether r shows nothing, or changes how others are shown.

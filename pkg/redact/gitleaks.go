@@ -24,10 +24,10 @@ const matchWindow = 1024
 // each text (100 µs) and logs what it finds; the rules are used directly instead.
 type ruleSet struct {
 	rules []*leakRule
-	// pairs has a bit for each pair of bytes that begins a keyword; buckets
-	// lists the keywords by that pair.
-	pairs   [1 << 16 / 64]uint64
-	buckets map[uint16][]keyword
+	// bucket is, for each pair of bytes that begins a keyword, the number of
+	// its keywords in buckets; 0 for all others.
+	bucket  [1 << 16]uint16
+	buckets [][]keyword
 	allowed []func() (*regexp.Regexp, error)
 	// prefixes are the tokens known by their prefix.
 	prefixes []tokenPrefix
@@ -72,7 +72,7 @@ func loadRules() (*ruleSet, error) {
 	if err := toml.Unmarshal([]byte(config.DefaultConfig), &conf); err != nil {
 		return nil, fmt.Errorf("read the gitleaks rules: %w", err)
 	}
-	set := &ruleSet{buckets: make(map[uint16][]keyword), allowed: lazyAll(conf.Allowlist.Regexes)}
+	set := &ruleSet{buckets: make([][]keyword, 1), allowed: lazyAll(conf.Allowlist.Regexes)}
 	for _, c := range conf.Rules {
 		// A rule with a path looks at files, which we have none of.
 		if c.Path != "" || c.Regex == "" || ours(c.ID) {
@@ -115,8 +115,13 @@ func (set *ruleSet) add(word string, rule int) {
 		return // no such keyword; it could not be filtered by
 	}
 	pair := uint16(word[0])<<8 | uint16(word[1])
-	set.pairs[pair>>6] |= 1 << (pair & 63)
-	set.buckets[pair] = append(set.buckets[pair], keyword{word, rule})
+	n := set.bucket[pair]
+	if n == 0 {
+		n = uint16(len(set.buckets))
+		set.bucket[pair] = n
+		set.buckets = append(set.buckets, nil)
+	}
+	set.buckets[n] = append(set.buckets[n], keyword{word, rule})
 }
 
 // find adds what the rules find in the text.
@@ -125,10 +130,11 @@ func (set *ruleSet) find(f *finder) {
 	var seen map[int]int // rule → up to where its last window covers
 	for i := 0; i+1 < len(low); i++ {
 		pair := uint16(low[i])<<8 | uint16(low[i+1])
-		if set.pairs[pair>>6]&(1<<(pair&63)) == 0 {
+		n := set.bucket[pair]
+		if n == 0 {
 			continue
 		}
-		for _, k := range set.buckets[pair] {
+		for _, k := range set.buckets[n] {
 			if !strings.HasPrefix(low[i:], k.word) {
 				continue
 			}

@@ -32,6 +32,8 @@ const maxPasses = 6
 // Redactor finds and masks secrets. It is safe for concurrent use.
 type Redactor struct {
 	leaks *ruleSet
+	// clean are texts, and lines, that were found to hold nothing to take out.
+	clean, lines known
 }
 
 // New returns a Redactor. It reads gitleaks' rule set, which takes about two
@@ -47,10 +49,17 @@ func New() (*Redactor, error) {
 // Text returns s without secrets and without hostile characters; newlines and
 // tabs stay. It is idempotent.
 func (r *Redactor) Text(s string) string {
+	if r.clean.has(s) {
+		return s
+	}
+	given := s
 	s = strip(bound(s), true)
 	for range maxPasses {
 		next := r.pass(s)
 		if next == s {
+			if s == given {
+				r.clean.add(s)
+			}
 			return s
 		}
 		s = next
@@ -61,8 +70,14 @@ func (r *Redactor) Text(s string) string {
 // Line is Text on one line of at most limit characters: line breaks become
 // spaces, and what is cut ends with "…".
 func (r *Redactor) Line(s string, limit int) string {
-	s = Clean(within(s, limit), 0)
-	return cut(Clean(r.Text(s), 0), limit)
+	if r.lines.has(s) {
+		return cut(s, limit)
+	}
+	line := Clean(r.Text(Clean(within(s, limit), 0)), 0)
+	if line == s {
+		r.lines.add(s)
+	}
+	return cut(line, limit)
 }
 
 // Block is Text of at most limit characters that keeps its line breaks.

@@ -181,16 +181,18 @@ func (f *finder) bearer() {
 // two forms in which only the words around it tell a secret.
 var piped = []struct {
 	needle string
-	expr   *regexp.Regexp
+	// one of these bytes is in every text that the expression matches.
+	one  string
+	expr *regexp.Regexp
 }{
-	{"sudo", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|\s*sudo\s[^|;&]*-\w*S`)},
-	{"passwd", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|\s*(?:sudo\s+)?(?:ch)?passwd\b`)},
-	{"-stdin", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|[^|;&]*--(?:password|token)-stdin`)},
-	{"--with-token", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|[^|;&]*--with-token`)},
-	{"dentified", regexp.MustCompile(`(?i)\bidentified\s+(?:with\s+\S+\s+)?by\s+["']([^"']+)["']`)},
-	{"DENTIFIED", regexp.MustCompile(`(?i)\bidentified\s+(?:with\s+\S+\s+)?by\s+["']([^"']+)["']`)},
-	{"machine", regexp.MustCompile(`\blogin\s+\S+\s+password\s+(\S+)`)},
-	{"pass:", regexp.MustCompile(`-(?:pass(?:in|out)?|srcpass|destpass)\s+["']?pass:([^\s"']+)`)},
+	{"sudo", "|", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|\s*sudo\s[^|;&]*-\w*S`)},
+	{"passwd", "|", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|\s*(?:sudo\s+)?(?:ch)?passwd\b`)},
+	{"-stdin", "|", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|[^|;&]*--(?:password|token)-stdin`)},
+	{"--with-token", "|", regexp.MustCompile(`\b(?:echo|printf)\s+(?:-[neE]+\s+)?("[^"|]*"|'[^'|]*'|[^\s|]+)\s*\|[^|;&]*--with-token`)},
+	{"dentified", `"'`, regexp.MustCompile(`(?i)\bidentified\s+(?:with\s+\S+\s+)?by\s+["']([^"']+)["']`)},
+	{"DENTIFIED", `"'`, regexp.MustCompile(`(?i)\bidentified\s+(?:with\s+\S+\s+)?by\s+["']([^"']+)["']`)},
+	{"machine", " ", regexp.MustCompile(`\blogin\s+\S+\s+password\s+(\S+)`)},
+	{"pass:", ":", regexp.MustCompile(`-(?:pass(?:in|out)?|srcpass|destpass)\s+["']?pass:([^\s"']+)`)},
 }
 
 func (f *finder) pipes() {
@@ -198,7 +200,7 @@ func (f *finder) pipes() {
 		return
 	}
 	for _, p := range piped {
-		if !strings.Contains(f.text, p.needle) {
+		if !strings.ContainsAny(f.text, p.one) || !strings.Contains(f.text, p.needle) {
 			continue
 		}
 		for _, m := range p.expr.FindAllStringSubmatchIndex(f.text, -1) {

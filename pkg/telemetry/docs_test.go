@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,5 +121,48 @@ func TestQueries(t *testing.T) {
 		if !asked[name] {
 			t.Errorf("docs/operations.md has no query of %s", name)
 		}
+	}
+}
+
+// TestNamesElsewhere: dashboards, alerts, scripts and pages name only metrics
+// that there are: ours, and the log-based ones that deploy makes.
+func TestNamesElsewhere(t *testing.T) {
+	t.Parallel()
+	known := described(t)
+	alerts, err := os.ReadFile("../../deploy/terraform/alerts.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, made, _ := strings.Cut(string(alerts), "log_metrics = {")
+	made, _, _ = strings.Cut(made, "\n  }\n")
+	for _, m := range regexp.MustCompile(`(?m)^    ([a-z_]+) = \{$`).FindAllStringSubmatch(made, -1) {
+		known["scc_enricher_"+m[1]] = nil
+	}
+	if len(known) != len(described(t))+3 {
+		t.Fatalf("the log-based metrics were not found: %v", known)
+	}
+	named := 0
+	for _, pattern := range []string{"../../deploy/terraform/*.tf", "../../deploy/dashboards/*.json", "../../deploy/gcloud/*.sh", "../../docs/*.md", "../../docs/playbooks/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`scc_enricher_[a-z_]+`).FindAllString(string(text), -1) {
+				named++
+				_, whole := known[m]
+				_, part := known[regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(m, "")]
+				if !whole && !part {
+					t.Errorf("%s names %s, which is no metric", file, m)
+				}
+			}
+		}
+	}
+	if named < 30 {
+		t.Errorf("found %d names", named)
 	}
 }

@@ -123,7 +123,7 @@ func (m *Metrics) MarkWrite(result string) { m.marks.WithLabelValues(result).Inc
 func (m *Metrics) Record(result string) { m.records.WithLabelValues(result).Inc() }
 
 // FollowUp counts what became of a follow-up: scheduled or refused by the
-// queue; done, failed or panicked in a run; dropped, undone, turned away.
+// queue; done, postponed, failed or panicked in a run; dropped, undone, turned away.
 func (m *Metrics) FollowUp(kind, result string) { m.followUps.WithLabelValues(kind, result).Inc() }
 
 // Circuit exposes whether a source is taken to be down, read at each scrape.

@@ -60,8 +60,9 @@ type CircuitOptions struct {
 	// Source names what is called, for errors.
 	Source string
 	// Failures is how many attempts in a row must get no answer for the circuit
-	// to open; 10 if zero. Of a source that fails one call of four, ten in a
-	// row fail once in a million.
+	// to open, the last of them begun after the first had failed; 10 if zero.
+	// Of a source that fails one call of four, ten in a row fail once in a
+	// million.
 	Failures int
 	// MinPause is how long the circuit stays open at first, 1 s if zero. It
 	// doubles with each probe that fails, up to MaxPause, 1 min if zero. Each
@@ -83,6 +84,8 @@ type Circuit struct {
 
 	mu       sync.Mutex
 	failures int
+	// streaks counts the rows of failures that began.
+	streaks uint64
 	last     Sign
 	open     bool
 	probing  bool
@@ -116,14 +119,14 @@ func (c *Circuit) Begin() (end func(Sign), err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	probe := false
+	probe, streak := false, c.streaks
 	if c.open {
 		if err := c.down(); err != nil {
 			return nil, err
 		}
 		c.probing, probe = true, true
 	}
-	return func(s Sign) { c.end(s, probe) }, nil
+	return func(s Sign) { c.end(s, probe, streak) }, nil
 }
 
 // Ready returns the *DownError that Begin would return now, and changes nothing.
@@ -158,8 +161,8 @@ func (c *Circuit) down() error {
 	return &DownError{Source: c.o.Source, Failures: c.failures, Last: string(c.last), Until: c.until}
 }
 
-// end learns from an attempt.
-func (c *Circuit) end(s Sign, probe bool) {
+// end learns from an attempt that began during a streak.
+func (c *Circuit) end(s Sign, probe bool, streak uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if probe {
@@ -169,10 +172,15 @@ func (c *Circuit) end(s Sign, probe bool) {
 	case Alive:
 		c.failures, c.open, c.pause = 0, false, 0
 	case Unavailable, DeadlineExceeded:
+		if c.failures == 0 {
+			c.streaks++
+		}
 		c.failures++
 		c.last = s
-		// Attempts that began before the circuit opened do not prolong it.
-		if probe || !c.open && c.failures >= c.o.Failures {
+		// One connection that breaks fails all the calls on it: somebody must
+		// have tried since the first failure. And attempts that began before
+		// the circuit opened do not prolong it.
+		if probe || !c.open && c.failures >= c.o.Failures && streak == c.streaks {
 			c.shut()
 		}
 	}

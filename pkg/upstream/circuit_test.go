@@ -112,6 +112,30 @@ func TestCircuitProbes(t *testing.T) {
 	})
 }
 
+// TestCircuitBrokenConnection: calls that fail together, with the connection
+// they share, say no more than one call.
+func TestCircuitBrokenConnection(t *testing.T) {
+	t.Parallel()
+	c := upstream.NewCircuit(upstream.CircuitOptions{Source: "logs", Failures: 3})
+	var ends []func(upstream.Sign)
+	for range 10 {
+		end, err := c.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
+	}
+	for _, end := range ends {
+		end(upstream.Unavailable)
+	}
+	if c.Open() {
+		t.Error("open after one connection broke")
+	}
+	if !attempt(t, c, codes.Unavailable) || !c.Open() {
+		t.Error("not open after the next attempt failed, too")
+	}
+}
+
 // TestCircuitSlowSource: a source that never answers in time is down, be the
 // deadline the call's own or that of all who wait for it.
 func TestCircuitSlowSource(t *testing.T) {

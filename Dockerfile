@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-#
 # The image of scc-enricher: one static binary on distroless, run as nobody.
 # Works with `docker build`, `buildah bud` and Cloud Build; docs/install.md has
 # the commands, deploy/image/smoke.sh builds and runs it without a registry.

@@ -347,8 +347,11 @@ func checkPublic(w *world) []string {
 		if strings.HasSuffix(r.kind, "_iam_binding") || strings.HasSuffix(r.kind, "_iam_policy") {
 			f.add("%s takes away what others were given: use a member", r)
 		}
-		if a, ok := r.body.Attributes["invoker_iam_disabled"]; ok && w.m.source(a) != "false" {
+		switch a, ok := r.body.Attributes["invoker_iam_disabled"]; {
+		case ok && w.m.source(a) != "false":
 			f.add("%s switches off Cloud Run's check of the caller", r)
+		case !ok && r.kind == "google_cloud_run_v2_service":
+			f.add("%s does not ask for Cloud Run's check of the caller", r)
 		}
 	}
 	for file, text := range w.m.sources {

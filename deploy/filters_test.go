@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
+	"regexp"
 	"slices"
+	"testing"
 
 	"cloud.google.com/go/logging/apiv2/loggingpb"
 	"cloud.google.com/go/securitycenter/apiv2/securitycenterpb"
@@ -89,6 +91,38 @@ func checkFilter(w *world) []string {
 		}
 	}
 	return f
+}
+
+// TestNarrowedFilter evaluates the example of a further restriction that the
+// README gives.
+func TestNarrowedFilter(t *testing.T) {
+	t.Parallel()
+	w := readWorld(t, nil)
+	m := regexp.MustCompile("`(parent : [^`]+)`").FindStringSubmatch(w.readme)
+	if m == nil {
+		t.Fatal("the README has no example")
+	}
+	in := organization()
+	in["finding_filter_extra"] = cty.StringVal(m[1])
+	s, err := w.m.scope(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := s.local("finding_filter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter, err := sccfilter.Parse(text.AsString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for source, want := range map[string]bool{"111": true, "222": true, "333": false} {
+		f := samples()[0].finding
+		f.Parent = "organizations/1/sources/" + source + "/locations/global"
+		if got := filter.Match(f, nil); got != want {
+			t.Errorf("source %s: %s takes it: %t, want %t", source, text.AsString(), got, want)
+		}
+	}
 }
 
 // line is a log line of the service, and the metrics that count it.

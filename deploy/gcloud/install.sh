@@ -80,6 +80,9 @@ need --project-number "$number" '^[0-9]*$' "a number"
 need --max-instances "$max_instances" '^([1-9]|[1-4][0-9]|50)$' "1 to 50"
 need --min-instances "$min_instances" '^[0-9]+$' "a number"
 need --ingress "$ingress" '^(internal|internal-and-cloud-load-balancing|all)$' "internal, internal-and-cloud-load-balancing or all"
+if [[ "$min_instances" =~ ^[0-9]{1,3}$ && "$max_instances" =~ ^[0-9]{1,3}$ ]] && [ "$min_instances" -gt "$max_instances" ]; then
+  faults+=("--min-instances: $min_instances is more than --max-instances $max_instances")
+fi
 need --notification-channels "$channels" '^(projects/[a-z][a-z0-9-]{4,28}[a-z0-9]/notificationChannels/[0-9]+(,|$))*$' "projects/P/notificationChannels/N, comma-separated"
 need --virustotal-version "$vt_version" '^([1-9][0-9]*)?$' "a version number; latest is refused, because a new key must be a new revision"
 if [ -n "$vt_version" ] && [[ "$max_instances" =~ ^[0-9]+$ ]] && [ "$max_instances" -gt 3 ]; then
@@ -220,7 +223,7 @@ keep() {
 }
 keep "$name-dead-letters" "$name-dead-letters"
 
-step "the VirusTotal key's secret; add the key by hand: gcloud secrets versions add $name-virustotal-key --data-file=- $p"
+step "the VirusTotal key's secret; add the key by hand: read -rs KEY && printf %s \"\$KEY\" | gcloud secrets versions add $name-virustotal-key --data-file=- $p"
 ensure gcloud secrets describe "$name-virustotal-key" "$p" -- \
   gcloud secrets create "$name-virustotal-key" --replication-policy=automatic "$p"
 run gcloud secrets add-iam-policy-binding "$name-virustotal-key" "--member=serviceAccount:$enricher" --role=roles/secretmanager.secretAccessor "$p"
@@ -241,7 +244,9 @@ if [ "$location" != global ]; then
   common+=("SCC_ENDPOINT=securitycenter.$location.rep.googleapis.com:443")
   job+=("BACKFILL_LOCATION=$location")
 fi
-secrets=()
+# Said in so many words: left out, a run without the version would keep the key
+# of an earlier run, and lose its budget.
+secrets=(--clear-secrets)
 if [ -n "$vt_version" ]; then
   secrets=("--set-secrets=VT_API_KEY=$name-virustotal-key:$vt_version")
   common+=("VT_REQUESTS_PER_MINUTE=$((4 / shares))" "VT_REQUESTS_PER_DAY=$((500 / shares))")
@@ -283,7 +288,7 @@ run gcloud run deploy "$name" "--image=$image" --args=serve "--region=$region" "
   "--min-instances=$min_instances" "--max-instances=$max_instances" --timeout=80s --port=8080 \
   --startup-probe=httpGet.path=/readyz,httpGet.port=8080,periodSeconds=1,timeoutSeconds=1,failureThreshold=30 \
   --liveness-probe=httpGet.path=/healthz,httpGet.port=8080,periodSeconds=30,timeoutSeconds=5,failureThreshold=3 \
-  "--set-env-vars=$(joined "${common[@]}" "${service[@]}")" ${secrets[@]+"${secrets[@]}"} "$p"
+  "--set-env-vars=$(joined "${common[@]}" "${service[@]}")" "${secrets[@]}" "$p"
 run gcloud run services add-iam-policy-binding "$name" "--region=$region" "--member=serviceAccount:$caller" --role=roles/run.invoker "$p"
 
 step "push to the service, with a token; never expiring"
@@ -325,7 +330,7 @@ if $backfill; then
   step "backfill: what notifications missed"
   run gcloud run jobs deploy "$name-backfill" "--image=$image" "--args=backfill,--since,2h" "--region=$region" "--service-account=$enricher" \
     --tasks=1 --parallelism=1 --max-retries=0 --task-timeout=3000s --cpu=1 --memory=512Mi \
-    "--set-env-vars=$(joined "${common[@]}" ${job[@]+"${job[@]}"})" ${secrets[@]+"${secrets[@]}"} "$p"
+    "--set-env-vars=$(joined "${common[@]}" ${job[@]+"${job[@]}"})" "${secrets[@]}" "$p"
   run gcloud run jobs add-iam-policy-binding "$name-backfill" "--region=$region" "--member=serviceAccount:$scheduler" --role=roles/run.invoker "$p"
   start=(
     "--location=$region" "--schedule=17 * * * *" --time-zone=Etc/UTC --http-method=post

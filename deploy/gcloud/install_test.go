@@ -399,11 +399,11 @@ func TestDenied(t *testing.T) {
 
 func TestFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--notification-channels", "me")
+	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--notification-channels", "me", "--min-instances", "4")
 	if err == nil {
 		t.Fatal("a wrong call succeeds")
 	}
-	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--notification-channels"} {
+	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--notification-channels", "--min-instances"} {
 		if !strings.Contains(errs, want+":") {
 			t.Errorf("no word of %s in:\n%s", want, errs)
 		}

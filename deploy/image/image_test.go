@@ -44,6 +44,10 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("the Dockerfile has no %s", want)
 		}
 	}
+	// A frontend would be one more image that builds, and by a tag.
+	if regexp.MustCompile(`(?m)^#\s*syntax\s*=`).MatchString(file) {
+		t.Error("the Dockerfile has its frontend pulled")
+	}
 	// The toolchain of the image is that of go.mod, or a newer one.
 	_, goVersion, _ := strings.Cut(read(t, "go.mod"), "\ngo ")
 	goVersion, _, _ = strings.Cut(goVersion, "\n")

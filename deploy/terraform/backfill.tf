@@ -35,7 +35,7 @@ resource "google_cloud_run_v2_job" "backfill" {
         }
 
         dynamic "env" {
-          for_each = { for k, v in local.job_environment : k => v if v != null }
+          for_each = local.job_environment
           content {
             name  = env.key
             value = env.value

@@ -165,6 +165,10 @@ resource "google_service_account_iam_member" "pubsub_mints_tokens" {
   service_account_id = google_service_account.caller.name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = local.pubsub_agent
+
+  # Google makes its agent at the latest when Pub/Sub is first used; before that
+  # nothing can be given to it. hashicorp/google alone cannot ask for it.
+  depends_on = [google_pubsub_topic.findings]
 }
 
 # Without these two grants Pub/Sub cannot move a message to the dead-letter
@@ -210,4 +214,6 @@ resource "google_bigquery_table_iam_member" "records_agent" {
   table_id   = google_bigquery_table.records[0].table_id
   role       = "roles/bigquery.dataEditor"
   member     = local.pubsub_agent
+
+  depends_on = [google_pubsub_topic.records]
 }

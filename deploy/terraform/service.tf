@@ -5,15 +5,25 @@ locals {
   # one an instance, one for the backfill job.
   shares = var.max_instances + 1
 
-  scc_endpoint = var.scc_location == "global" ? null : "securitycenter.${var.scc_location}.rep.googleapis.com:443"
-  log_scopes   = length(var.log_views) == 0 ? null : join(",", concat(["projects/{project}"], var.log_views))
+  # What is there under a condition is a map of its own, and not a null to leave
+  # out: whether a value that is known only after apply is null is not known
+  # before either, and the plan would not even name the variables.
+  residency_environment = var.scc_location == "global" ? {} : {
+    SCC_ENDPOINT = "securitycenter.${var.scc_location}.rep.googleapis.com:443"
+  }
+  views_environment = length(var.log_views) == 0 ? {} : {
+    LOG_SCOPES = join(",", concat(["projects/{project}"], var.log_views))
+  }
+  followups_environment = var.followups.enabled ? {
+    TASKS_QUEUE           = google_cloud_tasks_queue.followups[0].id
+    TASKS_URL             = "${local.service_url}/tasks/followup"
+    TASKS_SERVICE_ACCOUNT = google_service_account.caller.email
+  } : {}
 
-  # What the service and the backfill job share. A null is left out.
-  shared_environment = merge(var.settings, {
+  # What the service and the backfill job share.
+  shared_environment = merge(var.settings, local.residency_environment, local.views_environment, {
     SCC_PARENT               = var.scc_parent
-    SCC_ENDPOINT             = local.scc_endpoint
     MARK_PREFIX              = var.mark_prefix
-    LOG_SCOPES               = local.log_scopes
     ENRICH_TIMEOUT           = "${var.enrich_timeout_seconds}s"
     SOURCE_TIMEOUT           = "${var.source_timeout_seconds}s"
     RECORD_TOPIC             = google_pubsub_topic.records.id
@@ -25,18 +35,15 @@ locals {
   })
 
   # PORT is not here: Cloud Run sets it and refuses it from anybody else.
-  service_environment = merge(local.shared_environment, {
+  service_environment = merge(local.shared_environment, local.followups_environment, {
     GOOGLE_CLOUD_PROJECT = var.project_id
 
     # Cloud Run checks the token first; the service checks it again, and also
     # whose it is.
-    PUSH_AUTH             = "oidc"
-    PUSH_AUDIENCE         = local.service_url
-    PUSH_SERVICE_ACCOUNT  = google_service_account.caller.email
-    DEAD_LETTER_TOPIC     = google_pubsub_topic.dead_letters.id
-    TASKS_QUEUE           = var.followups.enabled ? google_cloud_tasks_queue.followups[0].id : null
-    TASKS_URL             = var.followups.enabled ? "${local.service_url}/tasks/followup" : null
-    TASKS_SERVICE_ACCOUNT = var.followups.enabled ? google_service_account.caller.email : null
+    PUSH_AUTH            = "oidc"
+    PUSH_AUDIENCE        = local.service_url
+    PUSH_SERVICE_ACCOUNT = google_service_account.caller.email
+    DEAD_LETTER_TOPIC    = google_pubsub_topic.dead_letters.id
   })
 
   job_environment = merge(local.shared_environment, {
@@ -57,12 +64,17 @@ resource "google_cloud_run_v2_service" "enricher" {
   # Cloud Run accept it whichever of its URLs it calls its own.
   custom_audiences = [local.service_url]
 
+  # Cloud Run's own check of the caller stays on; said here, so that switching it
+  # off by hand is a difference that the next plan shows.
+  invoker_iam_disabled = false
+
   template {
     service_account = google_service_account.enricher.email
     labels          = var.labels
 
-    # The second generation is what Cloud Run Threat Detection watches: the
-    # enricher is watched like everything else.
+    # Where Cloud Run Threat Detection is on, no other generation can be made.
+    # It watches a service of its own account only if that account has
+    # roles/iam.serviceAccountTokenCreator, which is not given here.
     execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
 
     # A delivery is a handful of API calls and little else. More at a time would
@@ -117,7 +129,7 @@ resource "google_cloud_run_v2_service" "enricher" {
       }
 
       dynamic "env" {
-        for_each = { for k, v in local.service_environment : k => v if v != null }
+        for_each = local.service_environment
         content {
           name  = env.key
           value = env.value
@@ -169,7 +181,7 @@ resource "google_secret_manager_secret" "virustotal" {
 locals {
   secret_environment = var.virustotal_secret_version == "" ? {} : {
     VT_API_KEY = {
-      secret  = google_secret_manager_secret.virustotal.id
+      secret  = google_secret_manager_secret.virustotal.secret_id
       version = var.virustotal_secret_version
     }
   }

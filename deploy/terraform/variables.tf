@@ -138,6 +138,11 @@ variable "enrich_timeout_seconds" {
     condition     = var.enrich_timeout_seconds > var.source_timeout_seconds
     error_message = "enrich_timeout_seconds must be above source_timeout_seconds, or no time is left to write."
   }
+
+  validation {
+    condition     = var.enrich_timeout_seconds <= 540
+    error_message = "enrich_timeout_seconds must be at most 540: the service takes no more and would not start."
+  }
 }
 
 variable "ack_deadline_seconds" {

@@ -1,7 +1,8 @@
 // Command testprovider is a Terraform provider that has the schema of
-// hashicorp/google and nothing else: terraform validate, and terraform test
-// with a mocked provider, ask a provider for its schema only. The schema is read
-// from schema.json beside the program.
+// hashicorp/google and the one check of its own that made-up values fail:
+// terraform validate, and terraform test with a mocked provider, ask a provider
+// for its schema and whether a configuration is valid, and for nothing else. The
+// schema is read from schema.json beside the program.
 //
 // It is a module of its own, so that its dependencies are not the project's.
 package main
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
@@ -146,8 +148,36 @@ func (p *provider) ValidateProviderConfig(_ context.Context, r *tfprotov6.Valida
 	return &tfprotov6.ValidateProviderConfigResponse{PreparedConfig: r.Config}, nil
 }
 
-func (p *provider) ValidateResourceConfig(context.Context, *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
-	return &tfprotov6.ValidateResourceConfigResponse{}, nil
+// ValidateResourceConfig refuses a grant on what is no service account's name,
+// as the real provider does: a mock that makes up a name without that form
+// passes here only if it would pass there.
+func (p *provider) ValidateResourceConfig(_ context.Context, r *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
+	out := &tfprotov6.ValidateResourceConfigResponse{}
+	if r.TypeName != "google_service_account_iam_member" {
+		return out, nil
+	}
+	v, err := r.Config.Unmarshal(p.schema.ResourceSchemas[r.TypeName].ValueType())
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w", r.TypeName, err)
+	}
+	attrs := map[string]tftypes.Value{}
+	if err := v.As(&attrs); err != nil {
+		return nil, fmt.Errorf("read %s: %w", r.TypeName, err)
+	}
+	const name = "service_account_id"
+	if id := attrs[name]; id.IsKnown() && !id.IsNull() {
+		var text string
+		if err := id.As(&text); err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if !regexp.MustCompile(`^projects/[^/]+/serviceAccounts/[^/@]+@[^/@]+\.gserviceaccount\.com$`).MatchString(text) {
+			out.Diagnostics = append(out.Diagnostics, &tfprotov6.Diagnostic{
+				Severity: tfprotov6.DiagnosticSeverityError, Summary: fmt.Sprintf("%s: %q is no service account's name", name, text),
+				Attribute: tftypes.NewAttributePath().WithAttributeName(name),
+			})
+		}
+	}
+	return out, nil
 }
 
 func (p *provider) ValidateDataResourceConfig(context.Context, *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {

@@ -7,6 +7,13 @@ mock_provider "google" {
       number = "123456789012"
     }
   }
+  # The provider refuses a grant on anything without the form of a name.
+  mock_resource "google_service_account" {
+    defaults = {
+      name  = "projects/sec-enricher/serviceAccounts/made-up@sec-enricher.iam.gserviceaccount.com"
+      email = "made-up@sec-enricher.iam.gserviceaccount.com"
+    }
+  }
 }
 
 variables {
@@ -14,6 +21,19 @@ variables {
   region     = "europe-west1"
   image      = "europe-docker.pkg.dev/sec-enricher/images/scc-enricher@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   scc_parent = "organizations/123456789012"
+}
+
+# The first run, while nothing is there: afterwards every value is known.
+run "the_plan_names_the_environment" {
+  command = plan
+  assert {
+    condition     = alltrue([for name in ["RECORD_TOPIC", "DEAD_LETTER_TOPIC", "TASKS_QUEUE", "PUSH_SERVICE_ACCOUNT"] : contains([for e in google_cloud_run_v2_service.enricher.template[0].containers[0].env : e.name], name)])
+    error_message = "who reads the first plan sees every variable of the service, though some values are known only afterwards"
+  }
+  assert {
+    condition     = contains([for e in google_cloud_run_v2_job.backfill[0].template[0].template[0].containers[0].env : e.name], "RECORD_TOPIC")
+    error_message = "who reads the first plan sees every variable of the job"
+  }
 }
 
 run "organization" {
@@ -156,6 +176,15 @@ run "refuses_sources_that_may_take_longer_than_the_finding" {
   command = plan
   variables {
     source_timeout_seconds = 20
+  }
+  expect_failures = [var.enrich_timeout_seconds]
+}
+
+run "refuses_a_timeout_that_the_service_refuses" {
+  command = plan
+  variables {
+    enrich_timeout_seconds = 541
+    ack_deadline_seconds   = 600
   }
   expect_failures = [var.enrich_timeout_seconds]
 }

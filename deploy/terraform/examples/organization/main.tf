@@ -42,6 +42,12 @@ variable "image" {
   type        = string
 }
 
+variable "virustotal_secret_version" {
+  description = "Version of the VirusTotal key's secret, once it is there; empty: VirusTotal is disabled."
+  type        = string
+  default     = ""
+}
+
 variable "oncall_email" {
   description = "Where alerts go."
   type        = string
@@ -59,11 +65,12 @@ resource "google_monitoring_notification_channel" "oncall" {
 module "scc_enricher" {
   source = "../.."
 
-  project_id            = var.project_id
-  region                = var.region
-  image                 = var.image
-  scc_parent            = "organizations/${var.organization_id}"
-  notification_channels = [google_monitoring_notification_channel.oncall.name]
+  project_id                = var.project_id
+  region                    = var.region
+  image                     = var.image
+  scc_parent                = "organizations/${var.organization_id}"
+  notification_channels     = [google_monitoring_notification_channel.oncall.name]
+  virustotal_secret_version = var.virustotal_secret_version
 }
 
 output "scc_enricher" {

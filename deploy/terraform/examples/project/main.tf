@@ -43,13 +43,20 @@ variable "image" {
   type        = string
 }
 
+variable "virustotal_secret_version" {
+  description = "Version of the VirusTotal key's secret, once it is there; empty: VirusTotal is disabled."
+  type        = string
+  default     = ""
+}
+
 module "scc_enricher" {
   source = "../.."
 
-  project_id = var.project_id
-  region     = var.region
-  image      = var.image
-  scc_parent = "projects/${var.watched_project_id}"
+  project_id                = var.project_id
+  region                    = var.region
+  image                     = var.image
+  scc_parent                = "projects/${var.watched_project_id}"
+  virustotal_secret_version = var.virustotal_secret_version
 
   # Small: nothing runs while nothing happens, and no BigQuery.
   min_instances = 0

@@ -109,7 +109,7 @@ func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline,
 			Parent: u.SCCParent, MarkPrefix: u.MarkPrefix,
 			Window: u.CorrelationWindow.Duration, MaxSpan: u.IncidentMaxSpan.Duration, SettleDelay: u.SettleDelay.Duration,
 			LogBefore: u.LogWindowBefore.Duration, LogAfter: u.LogWindowAfter.Duration,
-			Timeout: u.EnrichTimeout.Duration, Version: readVersion().Version,
+			Timeout: u.EnrichTimeout.Duration, Indicators: u.VTLookups == lookupsAll, Version: readVersion().Version,
 		},
 		Collector: collector, Policy: u.policy, Redactor: redactor, Now: time.Now,
 	})

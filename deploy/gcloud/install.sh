@@ -23,6 +23,7 @@ usage: deploy/gcloud/install.sh --project P --region R --image IMAGE@sha256:DIGE
   --min-instances N        instances kept when nothing happens (1)
   --ingress I              internal (default), internal-and-cloud-load-balancing or all
   --virustotal-version V   version of the secret with the VirusTotal key; without it VirusTotal is disabled
+  --virustotal-lookups L   what VirusTotal is asked about: files (default) or files,indicators
   --without-followups      no Cloud Tasks queue: follow-ups run in the instance
   --without-records        no BigQuery table of the records
   --without-backfill       no scheduled backfill job
@@ -30,7 +31,7 @@ TEXT
 }
 
 project="" region="" image="" scope="" name="scc-enricher" location="global" number=""
-max_instances=3 min_instances=1 ingress="internal" vt_version=""
+max_instances=3 min_instances=1 ingress="internal" vt_version="" vt_lookups="files"
 apply=false followups=true records=true backfill=true
 while [ $# -gt 0 ]; do
   flag="$1"
@@ -52,6 +53,7 @@ while [ $# -gt 0 ]; do
     --min-instances) min_instances="$value" ;;
     --ingress) ingress="$value" ;;
     --virustotal-version) vt_version="$value" ;;
+    --virustotal-lookups) vt_lookups="$value" ;;
     --apply) apply=true ;;
     --without-followups) followups=false ;;
     --without-records) records=false ;;
@@ -75,6 +77,7 @@ need --project-number "$number" '^[0-9]*$' "a number"
 need --max-instances "$max_instances" '^([1-9]|[1-4][0-9]|50)$' "1 to 50"
 need --min-instances "$min_instances" '^[0-9]+$' "a number"
 need --ingress "$ingress" '^(internal|internal-and-cloud-load-balancing|all)$' "internal, internal-and-cloud-load-balancing or all"
+need --virustotal-lookups "$vt_lookups" '^files(,indicators)?$' "files or files,indicators"
 need --virustotal-version "$vt_version" '^([1-9][0-9]*)?$' "a version number; latest is refused, because a new key must be a new revision"
 if [ -n "$vt_version" ] && [[ "$max_instances" =~ ^[0-9]+$ ]] && [ "$max_instances" -gt 3 ]; then
   faults+=("--max-instances: a public VirusTotal key's 4 requests a minute are enough for 3 instances and the backfill job")
@@ -238,7 +241,7 @@ fi
 secrets=()
 if [ -n "$vt_version" ]; then
   secrets=("--set-secrets=VT_API_KEY=$name-virustotal-key:$vt_version")
-  common+=("VT_REQUESTS_PER_MINUTE=$((4 / shares))" "VT_REQUESTS_PER_DAY=$((500 / shares))")
+  common+=("VT_LOOKUPS=$vt_lookups" "VT_REQUESTS_PER_MINUTE=$((4 / shares))" "VT_REQUESTS_PER_DAY=$((500 / shares))")
 fi
 service=(
   "GOOGLE_CLOUD_PROJECT=$project"

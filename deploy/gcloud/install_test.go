@@ -18,7 +18,7 @@ import (
 const image = "europe-docker.pkg.dev/secops-prod/scc/scc-enricher@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 var variants = map[string][]string{
-	"organization": {"--scope", "organizations/123456789012", "--virustotal-version", "1"},
+	"organization": {"--scope", "organizations/123456789012", "--virustotal-version", "1", "--virustotal-lookups", "files,indicators"},
 	"folder":       {"--scope=folders/345678901234", "--location=eu", "--project-number=987654321098", "--ingress=all"},
 	"project":      {"--scope", "projects/shop-prod", "--without-backfill", "--without-records", "--without-followups"},
 }
@@ -397,11 +397,11 @@ func TestDenied(t *testing.T) {
 
 func TestFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest")
+	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--virustotal-lookups", "indicators")
 	if err == nil {
 		t.Fatal("a wrong call succeeds")
 	}
-	for _, want := range []string{"--scope", "--image", "--virustotal-version"} {
+	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--virustotal-lookups"} {
 		if !strings.Contains(errs, want+":") {
 			t.Errorf("no word of %s in:\n%s", want, errs)
 		}

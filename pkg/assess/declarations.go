@@ -60,8 +60,10 @@ func declarations() []declaration {
 		{name: "virustotal.label", kind: s, doc: "suggested threat label of it, or empty"},
 		{name: "virustotal.path", kind: s, doc: "path of it"},
 		{name: "virustotal.binary", kind: s, doc: "verdict on the child's own binary unless that is an ordinary shell or interpreter: malicious, suspicious, clean, not_found, or empty"},
-		{name: "virustotal.indicator", kind: s, doc: "address, domain or URL that VirusTotal calls malicious, or empty"},
+		{name: "virustotal.indicator", kind: s, doc: "address, domain or URL that VirusTotal calls malicious, defanged, the worst of several; or empty. Asked with VT_LOOKUPS=files,indicators"},
 		{name: "virustotal.indicator_engines", kind: i, doc: "engines that call it malicious"},
+		{name: "virustotal.other_indicators", kind: i, doc: "how many more are called malicious"},
+		{name: "virustotal.suspicious_indicator", kind: s, doc: "the worst that VirusTotal calls suspicious, or empty"},
 
 		// How the workload is configured. All zero unless it could be read.
 		{name: "config.state", kind: s, doc: "state of the source, as for virustotal.state"},

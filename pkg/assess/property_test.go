@@ -267,6 +267,7 @@ func oneFact() []func(*facts) {
 		func(f *facts) { f.bool("command.explained", true); f.bool("process.parent_is_init", true) },
 		func(f *facts) { f.text("virustotal.verdict", "suspicious") },
 		func(f *facts) { f.text("virustotal.indicator", "203.0.113.9") },
+		func(f *facts) { f.text("virustotal.suspicious_indicator", "203[.]0[.]113[.]9") },
 		func(f *facts) { f.text("virustotal.binary", "clean"); f.text("virustotal.verdict", "clean") },
 		func(f *facts) { f.text("virustotal.binary", "not_found"); f.bool("process.temporary_path", true) },
 		func(f *facts) { f.bool("config.default_service_account", true); f.int("config.secrets", 1) },

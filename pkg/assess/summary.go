@@ -153,7 +153,7 @@ func (s *subject) why(a *Assessment) string {
 		case r.ID == "category" || strings.HasPrefix(r.ID, "severity_"):
 			continue
 		case r.Source == "virustotal":
-			words = append(words, "VirusTotal: "+printable(cut(r.Evidence, 90)))
+			words = append(words, "VirusTotal: "+defangedText(cut(r.Evidence, 90)))
 		default:
 			words = append(words, lowerFirst(r.Title))
 		}
@@ -237,6 +237,15 @@ func printable(s string) string {
 		}
 		return r
 	}, s))
+}
+
+// defangedText is printable, with the brackets that make an address harmless.
+func defangedText(s string) string {
+	parts := strings.Split(s, "[.]")
+	for i := range parts {
+		parts[i] = printable(parts[i])
+	}
+	return strings.Join(parts, "[.]")
 }
 
 func lowerFirst(s string) string {

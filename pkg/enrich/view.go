@@ -27,7 +27,11 @@ type view struct {
 
 // look asks all sources.
 func (p *Pipeline) look(ctx context.Context, f *finding.Finding, c *evidence.Collector) *view {
-	v := &view{f: f, ev: c.Collect(ctx, p.query(f))}
+	q := p.query(f)
+	if p.Settings.Indicators {
+		q.Indicators = p.indicators(f)
+	}
+	v := &view{f: f, ev: c.Collect(ctx, q)}
 	v.find()
 	return v
 }

@@ -27,22 +27,30 @@ type Collector struct {
 
 // Query is everything the Collector asks about one finding.
 type Query struct {
-	Related   RelatedQuery
-	Logs      LogQuery
+	Related RelatedQuery
+	Logs    LogQuery
+	// Artifacts are the files whose reputation is asked.
 	Artifacts []Artifact
+	// Indicators are addresses, domains and URLs of the finding, the strongest
+	// first; those to ask about are chosen once the configuration says which
+	// are the owner's. Nil where only files are asked about.
+	Indicators []Artifact
 }
 
 // Collect returns when every source has answered or run out of time. It never
 // fails: what went wrong is in the states.
 func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 	e := &Evidence{}
+	configured := make(chan ownHosts, 1)
 	legs := []func(){
 		start(ctx, c.SourceTimeout, c.Findings != nil, &e.Related, &e.FindingsState, func(ctx context.Context) (answer[[]finding.Finding], error) {
 			found, err := c.Findings.ListRelated(ctx, q.Related)
 			return answer[[]finding.Finding]{value: found, empty: len(found) == 0}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Config != nil, &e.Config, &e.ConfigState, func(ctx context.Context) (answer[*Config], error) {
+			defer close(configured)
 			cfg, err := c.Config.ReadConfig(ctx, q.Logs.Workload, q.Logs.Event)
+			configured <- ownHostsOf(q.Logs.Workload, cfg, err)
 			return answer[*Config]{value: cfg, empty: cfg == nil || cfg.Gone}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Logs != nil, &e.Logs, &e.LogsState, func(ctx context.Context) (answer[Logs], error) {
@@ -50,7 +58,7 @@ func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 			return answer[Logs]{value: logs, empty: len(logs.Entries) == 0}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Reputation != nil, &e.Reputations, &e.VTState, func(ctx context.Context) (answer[[]Reputation], error) {
-			reps, err := c.Reputation.Lookup(ctx, q.Artifacts)
+			reps, err := c.lookup(ctx, q, configured)
 			return answer[[]Reputation]{value: reps}, err
 		}),
 	}
@@ -58,7 +66,7 @@ func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 		wait()
 	}
 	e.finishLogs()
-	e.finishReputations(len(q.Artifacts))
+	e.finishReputations(len(q.Artifacts)+len(q.Indicators), q.Indicators != nil)
 	return e
 }
 
@@ -170,12 +178,16 @@ func (e *Evidence) finishLogs() {
 
 // finishReputations derives the source's state from its lookups: OK or Empty
 // only when every lookup that applies was answered.
-func (e *Evidence) finishReputations(asked int) {
-	if e.VTState.State == Disabled || (len(e.Reputations) == 0 && asked > 0) {
+func (e *Evidence) finishReputations(asked int, indicators bool) {
+	failed := e.VTState.State != OK && e.VTState.State != Empty
+	if e.VTState.State == Disabled || (len(e.Reputations) == 0 && asked > 0 && failed) {
 		return
 	}
-	if asked == 0 {
+	if len(e.Reputations) == 0 {
 		e.VTState.State, e.VTState.Reason = NotApplicable, "no full file hash in the finding"
+		if indicators {
+			e.VTState.Reason = "neither a full file hash nor a public address in the finding"
+		}
 		return
 	}
 	count := map[State]int{}

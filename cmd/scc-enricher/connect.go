@@ -21,6 +21,9 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/virustotal"
 )
 
+// history is how far back what ran on a workload before is looked at.
+const history = 30 * 24 * time.Hour
+
 // connections are the pipeline and what it is connected to.
 type connections struct {
 	pipeline  *enrich.Pipeline
@@ -49,6 +52,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		ClientOptions: upstream.ClientOptions(u.SCCEndpoint),
 		Reads:         budget("scc_reads", u.SCCReadsPerMinute.n, 0),
 		Writes:        budget("scc_writes", u.SCCWritesPerMinute.n, 0),
+		History:       history,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to Security Command Center: %w", err)
@@ -76,7 +80,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		}
 		c.closers = append(c.closers, c.publisher.Close)
 	}
-	collector := &evidence.Collector{Findings: findings, Config: workloads, Logs: logs, SourceTimeout: u.SourceTimeout.Duration}
+	collector := &evidence.Collector{Findings: findings, History: findings, Config: workloads, Logs: logs, SourceTimeout: u.SourceTimeout.Duration}
 	if u.VTAPIKey != "" {
 		collector.Reputation, err = virustotal.New(virustotal.Options{
 			APIKey: string(u.VTAPIKey), Endpoint: u.VTEndpoint,

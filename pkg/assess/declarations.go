@@ -93,6 +93,17 @@ func declarations() []declaration {
 		{name: "logs.entry_request", kind: s, doc: "the request just before the event that may have caused it, or empty"},
 		{name: "logs.request_denied", kind: b, doc: "the API call of a control-plane finding was refused"},
 
+		// What became of the same before: same detector, workload, image, parent,
+		// program and command line, apart from numbers and names of data files.
+		{name: "history.seen", kind: i, doc: "how often the same was found on this workload in the 30 days up to a day before, without an incident: judged neither suspicious nor worse, or closed or muted"},
+		{name: "history.days", kind: i, doc: "on how many days that was"},
+		{name: "history.closed_days", kind: i, doc: "on how many of them a person closed or muted it"},
+		{name: "history.first", kind: s, doc: "the first of these days, 2026-03-01, or empty"},
+		{name: "history.last", kind: s, doc: "the last of these days, or empty"},
+		{name: "history.attacks", kind: i, doc: "how often the same was judged malicious or likely malicious"},
+		{name: "history.last_attack", kind: s, doc: "the last day of these, or empty"},
+		{name: "history.new_host", kind: s, doc: "a host that the command line names and did not name before, defanged, or empty"},
+
 		{name: "incident.state", kind: s, doc: "state of the source of related findings, as for virustotal.state"},
 
 		// The incident. All zero when the finding stands alone.

@@ -20,6 +20,7 @@ func (p *Policy) facts(s *subject) *facts {
 	commandFacts(f, s)
 	reputationFacts(f, s)
 	configFacts(f, s)
+	historyFacts(f, s)
 	logFacts(f, s)
 	f.text("incident.state", string(s.ev.FindingsState.State))
 	f.text("severity", string(s.f.Severity))

@@ -39,6 +39,8 @@ type subject struct {
 	signals  []evidence.Signal
 	entry    *evidence.LogEntry // the request that may have caused the event
 	deploy   deploy
+	// precedent is what became of the same before.
+	precedent Precedent
 }
 
 // newSubject derives what follows from the input. The input is not changed.
@@ -66,6 +68,7 @@ func newSubject(in Input) *subject {
 		s.entry = &e
 	}
 	s.deploy = s.lastDeploy()
+	s.precedent = precedent(s.f, in.Earlier)
 	return s
 }
 

@@ -28,6 +28,7 @@ type view struct {
 // look asks all sources.
 func (p *Pipeline) look(ctx context.Context, f *finding.Finding, c *evidence.Collector) *view {
 	q := p.query(f)
+	q.History = mayRepeat(f)
 	if p.Settings.Indicators {
 		q.Indicators = p.indicators(f)
 	}
@@ -62,7 +63,7 @@ func (p *Pipeline) reread(ctx context.Context, v *view) bool {
 // assess concludes from what was found out, and renders it.
 func (p *Pipeline) assess(v *view) {
 	v.inc = incident.Group(v.f, v.ev.Related, p.Settings.Window, p.Settings.MaxSpan)
-	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: p.standings(v.inc)})
+	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: p.standings(v.inc), Earlier: p.earlierOnes(v)})
 	v.rec = record.New(record.Input{
 		Finding: v.f, Incident: v.inc, Evidence: v.ev, Assessment: a,
 		EarlierTimes: p.earlier(v), LogQuery: p.logQuery(v.f), Now: p.Now(), Version: p.Settings.Version,

@@ -17,7 +17,9 @@ const grace = 100 * time.Millisecond
 // failing neither cancels the others nor hides: it ends in its State.
 type Collector struct {
 	// A nil source is disabled.
-	Findings   FindingLister
+	Findings FindingLister
+	// History is what ran here before; without one nothing did, as far as anybody knows.
+	History    HistoryReader
 	Config     ConfigReader
 	Logs       LogReader
 	Reputation ReputationReader
@@ -28,6 +30,8 @@ type Collector struct {
 // Query is everything the Collector asks about one finding.
 type Query struct {
 	Related RelatedQuery
+	// History asks for older findings of the workload as well.
+	History bool
 	Logs    LogQuery
 	// Artifacts are the files whose reputation is asked.
 	Artifacts []Artifact
@@ -42,10 +46,11 @@ type Query struct {
 func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 	e := &Evidence{}
 	configured := make(chan ownHosts, 1)
+	var listed findingLists
 	legs := []func(){
-		start(ctx, c.SourceTimeout, c.Findings != nil, &e.Related, &e.FindingsState, func(ctx context.Context) (answer[[]finding.Finding], error) {
-			found, err := c.Findings.ListRelated(ctx, q.Related)
-			return answer[[]finding.Finding]{value: found, empty: len(found) == 0}, err
+		start(ctx, c.SourceTimeout, c.Findings != nil, &listed, &e.FindingsState, func(ctx context.Context) (answer[findingLists], error) {
+			found, err := c.list(ctx, q)
+			return answer[findingLists]{value: found, empty: len(found.related) == 0}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Config != nil, &e.Config, &e.ConfigState, func(ctx context.Context) (answer[*Config], error) {
 			defer close(configured)
@@ -65,9 +70,27 @@ func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 	for _, wait := range legs {
 		wait()
 	}
+	e.Related, e.History = listed.related, listed.history
 	e.finishLogs()
 	e.finishReputations(len(q.Artifacts)+len(q.Indicators), q.Indicators != nil)
 	return e
+}
+
+// findingLists are the related findings and the older ones.
+type findingLists struct{ related, history []finding.Finding }
+
+// list asks for the related findings, and where they came whole for the older
+// ones. Without these the answer is a part.
+func (c *Collector) list(ctx context.Context, q Query) (findingLists, error) {
+	var out findingLists
+	var err error
+	if out.related, err = c.Findings.ListRelated(ctx, q.Related); err != nil || !q.History || c.History == nil {
+		return out, err
+	}
+	if out.history, err = c.History.ReadHistory(ctx, q.Related); err != nil {
+		return out, fmt.Errorf("what ran before is not known: %w: %w", ErrPartial, err)
+	}
+	return out, nil
 }
 
 type answer[T any] struct {

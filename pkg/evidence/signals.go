@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -162,10 +163,19 @@ func nearest(l Logs, idx []int, event time.Time) []int {
 	return idx
 }
 
-// Excerpt returns the most telling entries, at most limit, in order of time:
-// first one entry of each signal, the most important signal first, then a
-// second of each, and so on.
+// Excerpt returns the most telling entries, at most limit, in order of time.
 func Excerpt(l Logs, sigs []Signal, limit int) []LogEntry {
+	var out []LogEntry
+	for _, i := range Telling(l, sigs, limit) {
+		out = append(out, l.Entries[i])
+	}
+	return out
+}
+
+// Telling returns the indexes of the most telling entries, at most limit, in
+// ascending order: first one entry of each signal, the most important signal
+// first, then a second of each, and so on.
+func Telling(l Logs, sigs []Signal, limit int) []int {
 	if limit <= 0 {
 		return nil
 	}
@@ -180,13 +190,7 @@ func Excerpt(l Logs, sigs []Signal, limit int) []LogEntry {
 			}
 		}
 	}
-	var out []LogEntry
-	for i := range l.Entries {
-		if chosen[i] {
-			out = append(out, l.Entries[i])
-		}
-	}
-	return out
+	return slices.Sorted(maps.Keys(chosen))
 }
 
 // severe reports whether a Cloud Logging severity is ERROR or above.

@@ -34,6 +34,9 @@ type Options struct {
 	// 1,000 each by default for a project (Security Command Center, "Quotas
 	// and limits"). A nil budget allows everything.
 	Reads, Writes *quota.Budget
+	// History is how far back listings of related findings reach for what ran
+	// before, see Client.ReadHistory; 0 for not at all.
+	History time.Duration
 }
 
 // Client lists findings and writes marks. It is safe for concurrent use.
@@ -43,13 +46,18 @@ type Client struct {
 	writes  *quota.Budget
 	flights flights
 	scopes  scopes
+	back    time.Duration
+	past    past
 }
 
-var _ evidence.FindingLister = (*Client)(nil)
+var (
+	_ evidence.FindingLister = (*Client)(nil)
+	_ evidence.HistoryReader = (*Client)(nil)
+)
 
 // New returns a client. It does not call the API.
 func New(ctx context.Context, o Options) (*Client, error) {
-	c := &Client{reads: o.Reads, writes: o.Writes}
+	c := &Client{reads: o.Reads, writes: o.Writes, back: o.History}
 	opts := append([]option.ClientOption{}, o.ClientOptions...)
 	api, err := securitycenter.NewClient(ctx, append(opts, upstream.Spend(c.spend))...)
 	if err != nil {

@@ -108,3 +108,45 @@ func TestIndicatorLookups(t *testing.T) {
 		})
 	}
 }
+
+// lists answers with one related and one older finding.
+type lists struct{ related, history error }
+
+func (l lists) ListRelated(context.Context, evidence.RelatedQuery) ([]finding.Finding, error) {
+	return []finding.Finding{{Name: "related"}}, l.related
+}
+
+func (l lists) ReadHistory(context.Context, evidence.RelatedQuery) ([]finding.Finding, error) {
+	if l.history != nil {
+		return nil, l.history
+	}
+	return []finding.Finding{{Name: "older"}}, nil
+}
+
+// TestHistoryState: what ran before is asked only after the related findings
+// came whole, and its silence shows in their state.
+func TestHistoryState(t *testing.T) {
+	t.Parallel()
+	quota := &evidence.QuotaError{Upstream: "scc_reads", Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for _, tt := range []struct {
+		name  string
+		lists lists
+		ask   bool
+		state evidence.State
+		older int
+	}{
+		{"both", lists{}, true, evidence.OK, 1},
+		{"not asked", lists{history: quota}, false, evidence.OK, 0},
+		{"history failed", lists{history: quota}, true, evidence.Partial, 0},
+		{"related findings failed", lists{related: quota}, true, evidence.Quota, 0},
+	} {
+		c := &evidence.Collector{Findings: tt.lists, History: tt.lists, SourceTimeout: time.Second}
+		e := c.Collect(t.Context(), evidence.Query{History: tt.ask})
+		if e.FindingsState.State != tt.state || len(e.History) != tt.older || len(e.Related) != 1 {
+			t.Errorf("%s: state %+v with %d older and %d related", tt.name, e.FindingsState, len(e.History), len(e.Related))
+		}
+		if tt.state == evidence.Partial && (e.FindingsState.Reason == "" || e.FindingsState.RetryAt.IsZero()) {
+			t.Errorf("%s: %+v says neither why nor when to ask again", tt.name, e.FindingsState)
+		}
+	}
+}

@@ -80,7 +80,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		}
 		c.closers = append(c.closers, c.publisher.Close)
 	}
-	collector := &evidence.Collector{Findings: findings, History: findings, Config: workloads, Logs: logs, SourceTimeout: u.SourceTimeout.Duration}
+	collector := &evidence.Collector{Findings: findings, History: findings, Config: workloads, Logs: logs, Zone: u.zone, SourceTimeout: u.SourceTimeout.Duration}
 	if u.VTAPIKey != "" {
 		collector.Reputation, err = virustotal.New(virustotal.Options{
 			APIKey: string(u.VTAPIKey), Endpoint: u.VTEndpoint,

@@ -85,6 +85,8 @@ func declarations() []declaration {
 		{name: "deploy.by", kind: s, doc: "who deployed, or empty"},
 		{name: "deploy.newcomer", kind: b, doc: "who deployed is neither the workload's creator nor who made the revision before, or is the workload's own identity"},
 
+		{name: "deploy.off_hours", kind: b, doc: "it was from 20:00 to 06:00 or on a Saturday or Sunday, in WORKING_TIME_ZONE"},
+
 		// What the logs say.
 		{name: "logs.state", kind: s, doc: "state of the source, as for virustotal.state"},
 		{name: "logs.visible", kind: b, doc: "some entry of the workload could be read; false says nothing about what happened"},

@@ -156,6 +156,7 @@ func configFacts(f *facts, s *subject) {
 		f.int("deploy.minutes", s.deploy.minutes)
 		f.text("deploy.by", s.deploy.by)
 		f.bool("deploy.newcomer", s.deploy.newcomer)
+		f.bool("deploy.off_hours", s.deploy.offHours)
 	}
 }
 
@@ -171,7 +172,7 @@ func logFacts(f *facts, s *subject) {
 		counts[sig.Kind] = sig.Count
 		switch sig.Kind {
 		case evidence.SignalCommandInjection, evidence.SignalPathTraversal, evidence.SignalProbeThenHit,
-			evidence.SignalUpload, evidence.SignalScannerAgent:
+			evidence.SignalUpload, evidence.SignalUploadedScript, evidence.SignalScannerAgent:
 			requests = append(requests, strings.ReplaceAll(sig.Kind, "_", " ")+" ("+strconv.Itoa(sig.Count)+")")
 		}
 	}

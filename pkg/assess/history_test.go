@@ -92,12 +92,12 @@ func TestRepeatedAttacks(t *testing.T) {
 	t.Parallel()
 	p := mustDefault(t)
 	for _, argv := range [][]string{
-		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://evil.io/done/1"},           // another host
-		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://45.9.148.1/done/1"},        // an address
-		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.sh && curl -fsS https://thumbs.partner.io/done/1"},  // a script
-		{"sh", "-c", "/tmp/c /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://thumbs.partner.io/done/1"},  // another program
+		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://evil.io/done/1"},            // another host
+		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://45.9.148.1/done/1"},         // an address
+		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.sh && curl -fsS https://thumbs.partner.io/done/1"},   // a script
+		{"sh", "-c", "/tmp/c /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://thumbs.partner.io/done/1"},   // another program
 		{"sh", "-c", "convert1 /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://thumbs.partner.io/done/1"}, // a program with a number
-		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg; curl -fsS https://thumbs.partner.io/done/1"},   // another operator
+		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg; curl -fsS https://thumbs.partner.io/done/1"},    // another operator
 		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://thumbs.partner.io/done/1", "x"},
 		{"sh", "-c", "convert /etc/shadow -resize 1x100 /tmp/out-1.jpg && curl -fsS https://thumbs.partner.io/done/1"},
 		{"sh", "-c", "convert /tmp/in-1.png -resize 1x100 /tmp/out-1.jpg && curl -fsS https://thumbs.partner.io/done/1;id"},

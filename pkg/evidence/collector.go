@@ -23,6 +23,8 @@ type Collector struct {
 	Config     ConfigReader
 	Logs       LogReader
 	Reputation ReputationReader
+	// Zone is where working hours are counted; nil is UTC.
+	Zone *time.Location
 	// SourceTimeout is the deadline of each source; it must be positive.
 	SourceTimeout time.Duration
 }
@@ -71,6 +73,7 @@ func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 		wait()
 	}
 	e.Related, e.History = listed.related, listed.history
+	e.Logs.Zone = c.Zone
 	e.finishLogs()
 	e.finishReputations(len(q.Artifacts)+len(q.Indicators), q.Indicators != nil)
 	return e

@@ -36,6 +36,8 @@ const (
 	SignalProcessNameSeen = "process_name_seen"
 	// SignalProbeThenHit: a client got many distinct client errors and then a success.
 	SignalProbeThenHit = "probe_then_hit"
+	// SignalUploadedScript: a request for code that was uploaded before.
+	SignalUploadedScript = "uploaded_script"
 	// SignalUpload: a file was uploaded in the minutes before the event.
 	SignalUpload = "upload"
 	// SignalScannerAgent: a request's user agent is a vulnerability scanner.
@@ -44,8 +46,11 @@ const (
 	SignalIAMChange = "iam_change"
 	// SignalJobRun: a job was run through the API.
 	SignalJobRun = "job_run"
-	// SignalDeploy: the workload was created, replaced or updated.
+	// SignalDeploy: the workload was created, replaced or updated, or where no
+	// such call is visible, a new revision became ready.
 	SignalDeploy = "deploy"
+	// SignalOffHoursDeploy: one of these was at night or at a weekend; see OffHours.
+	SignalOffHoursDeploy = "off_hours_deploy"
 	// SignalOOM: memory ran out.
 	SignalOOM = "oom"
 	// SignalCrash: a container ended on a signal or with a code other than 0, or did not start.
@@ -56,6 +61,8 @@ const (
 	SignalHTTP5xx = "http_5xx"
 	// SignalError: an application or system entry has severity ERROR or above.
 	SignalError = "error"
+	// SignalErrorBurst: at least ten of these within a minute; their number in the worst minute.
+	SignalErrorBurst = "error_burst"
 	// SignalHTTP4xx: a request was answered with a client error.
 	SignalHTTP4xx = "http_4xx"
 	// SignalRestart: the platform started a new instance.
@@ -66,9 +73,9 @@ const (
 func SignalKinds() []string {
 	return []string{
 		SignalShellOutput, SignalToolOutput, SignalCommandInjection, SignalPathTraversal,
-		SignalIndicatorSeen, SignalProcessNameSeen, SignalProbeThenHit, SignalUpload,
-		SignalScannerAgent, SignalIAMChange, SignalJobRun, SignalDeploy, SignalOOM,
-		SignalCrash, SignalStackTrace, SignalHTTP5xx, SignalError, SignalHTTP4xx, SignalRestart,
+		SignalIndicatorSeen, SignalProcessNameSeen, SignalProbeThenHit, SignalUploadedScript, SignalUpload,
+		SignalScannerAgent, SignalIAMChange, SignalJobRun, SignalDeploy, SignalOffHoursDeploy, SignalOOM,
+		SignalCrash, SignalStackTrace, SignalHTTP5xx, SignalErrorBurst, SignalError, SignalHTTP4xx, SignalRestart,
 	}
 }
 
@@ -97,7 +104,10 @@ func Signals(l Logs, f *finding.Finding) []Signal {
 		}
 	}
 	hits[SignalProbeThenHit] = probeHits(l)
+	hits[SignalUploadedScript] = uploadedScripts(l)
 	hits[SignalDeploy] = deployEntries(l)
+	hits[SignalOffHoursDeploy] = offHoursDeploys(l, hits[SignalDeploy])
+	hits[SignalErrorBurst] = errorBurst(l, hits[SignalError])
 
 	var out []Signal
 	for _, k := range SignalKinds() {

@@ -29,6 +29,9 @@ func (s *subject) summary(a *Assessment) string {
 	if why := s.why(a); why != "" {
 		b.WriteString(" " + why + ".")
 	}
+	if way := s.wayIn(); way != "" {
+		b.WriteString(" " + way + ".")
+	}
 	if open := s.openPoints(); open != "" {
 		b.WriteString(" Not checked: " + open + ".")
 	}

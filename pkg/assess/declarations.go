@@ -78,6 +78,7 @@ func declarations() []declaration {
 		{name: "config.overridden_args", kind: b, doc: "the execution runs with other arguments than its job's template"},
 		{name: "config.run_by", kind: s, doc: "who started the execution, or empty"},
 		{name: "config.run_by_person", kind: b, doc: "it was a person, not a service account"},
+		{name: "config.run_by_owner", kind: b, doc: "it was the person who created the job; who only changed it may have done so for this"},
 		{name: "config.changed", kind: l, doc: "what changed with the last revision: image, command, args, env, service_account, ingress, scaling"},
 
 		// The deploy before the event, from audit logs and the revision.

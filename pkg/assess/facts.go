@@ -148,6 +148,7 @@ func configFacts(f *facts, s *subject) {
 		by := s.cfg.RevisionCreator
 		f.text("config.run_by", by)
 		f.bool("config.run_by_person", isPerson(by))
+		f.bool("config.run_by_owner", isPerson(by) && strings.EqualFold(by, s.cfg.Creator))
 	}
 	if s.cfg.Previous != nil {
 		f.list("config.changed", s.cfg.Previous.Changed)

@@ -52,6 +52,11 @@ func TestIndicatorReasons(t *testing.T) {
 			if i < 0 || a.Reasons[i].ID != tt.reason || a.Reasons[i].Points != tt.points || a.Reasons[i].Evidence != tt.evidence {
 				t.Fatalf("want %s(%+d) %q, got %s", tt.reason, tt.points, tt.evidence, explain(a))
 			}
+			if at := slices.IndexFunc(a.Plan, func(s Step) bool { return s.ID == "bad_indicator" }); (at >= 0) != (tt.reason == "vt_indicator" && tt.points == 25) {
+				t.Errorf("the plan looks for a bad address: %v", at >= 0)
+			} else if at >= 0 && !strings.Contains(a.Plan[at].Title, "[.]") {
+				t.Errorf("the plan's step is %+v", a.Plan[at])
+			}
 			slices.Reverse(e.Reputations)
 			b := p.Assess(input(childShell("java", "sh", "-c", "convert in.png out.jpg"), e))
 			if diff := cmp.Diff(a.Reasons, b.Reasons); diff != "" || a.Score != b.Score {

@@ -38,7 +38,7 @@ func (s *subject) wayIn() string {
 
 // wayPath is the path of a URL, "?…" in place of its query.
 func wayPath(raw string) string {
-	p, query := raw, ""
+	var p, query string
 	if u, err := url.Parse(raw); err == nil {
 		p = u.EscapedPath()
 		if u.RawQuery != "" {

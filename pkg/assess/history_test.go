@@ -194,3 +194,38 @@ func FuzzShape(f *testing.F) {
 		}
 	})
 }
+
+// TestShape holds what may differ between two runs of the same, and what not.
+func TestShape(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		a, b []string
+		want bool
+	}{
+		{"numbers", []string{"sh", "-c", "resize --width=100 7"}, []string{"sh", "-c", "resize --width=99 8"}, true},
+		{"hashes", []string{"sh", "-c", "git show 0123456789abcdef0123456789abcdef01234567"}, []string{"sh", "-c", "git show aaaa456789abcdef0123456789abcdef01234567"}, true},
+		{"a payload in hexadecimal", []string{"sh", "-c", "run " + hash("a") + "aa"}, []string{"sh", "-c", "run " + hash("b") + "bb"}, false},
+		{"data files", []string{"sh", "-c", "convert /tmp/a.png out.jpg"}, []string{"sh", "-c", "convert /tmp/b.png other.jpg"}, true},
+		{"data files elsewhere", []string{"sh", "-c", "convert /tmp/a.png out.jpg"}, []string{"sh", "-c", "convert /etc/b.png out.jpg"}, false},
+		{"scripts as arguments", []string{"sh", "-c", "crontab /app/a.sh"}, []string{"sh", "-c", "crontab /app/b.sh"}, false},
+		{"files without extension", []string{"sh", "-c", "cat /app/a"}, []string{"sh", "-c", "cat /app/b"}, false},
+		{"scripts that are run", []string{"sh", "-c", "python3 -u /app/job1.py"}, []string{"sh", "-c", "python3 -u /app/job2.py"}, false},
+		{"programs by number", []string{"sh", "-c", "/app/tool1 x"}, []string{"sh", "-c", "/app/tool2 x"}, false},
+		{"programs after an operator", []string{"sh", "-c", "true && /app/tool1"}, []string{"sh", "-c", "true && /app/tool2"}, false},
+		{"programs in a substitution", []string{"sh", "-c", "echo $(tool1)"}, []string{"sh", "-c", "echo $(tool2)"}, false},
+		{"programs of an argument vector", []string{"env", "/app/tool1"}, []string{"env", "/app/tool2"}, false},
+		{"the first argument", []string{"/app/tool1", "x"}, []string{"/app/tool2", "x"}, false},
+		{"class names look like hosts", []string{"java", "-cp", "app.jar", "com.good.Main"}, []string{"java", "-cp", "app.jar", "com.evil.Main"}, false},
+		{"hosts are compared elsewhere", []string{"sh", "-c", "curl https://a.partner.io/x"}, []string{"sh", "-c", "curl https://b.partner.io/x"}, true},
+		{"paths of a URL", []string{"sh", "-c", "curl https://a.partner.io/x"}, []string{"sh", "-c", "curl https://a.partner.io/y"}, false},
+		{"an assignment before the command", []string{"sh", "-c", "A=1 tool1"}, []string{"sh", "-c", "A=1 tool2"}, false},
+	} {
+		a, okA := shapeOf(childShell("node", tt.a...))
+		b, okB := shapeOf(childShell("node", tt.b...))
+		a.key, b.key = a.key+a.binary, b.key+b.binary
+		if got := okA && okB && a.same(&b); got != tt.want {
+			t.Errorf("%s: same = %v, want %v: %q, %q", tt.name, got, tt.want, a.key, b.key)
+		}
+	}
+}

@@ -123,7 +123,7 @@ func (p *past) get(q evidence.RelatedQuery, back time.Duration, now time.Time) (
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l, ok := p.of[keyOf(q)]
-	if !ok || now.Sub(l.read) > keepPast || q.From.Before(l.win.from) || q.From.After(l.win.from.Add(l.win.margin)) {
+	if !ok || now.Sub(l.read) > keepPast || q.From.Before(l.win.from.Add(-l.win.margin)) || q.From.After(l.win.from.Add(l.win.margin)) {
 		return nil, false
 	}
 	return before(l.findings, q, back), true

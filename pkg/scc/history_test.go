@@ -41,6 +41,10 @@ func TestHistoryComesAlong(t *testing.T) {
 		q.From = q.From.Add(30 * time.Second) // a neighbour
 		q.To = q.To.Add(30 * time.Second)
 	}
+	q.From = query().From.Add(-5 * time.Minute) // and one before
+	if older, err := c.ReadHistory(t.Context(), q); err != nil || !cmp.Equal([]string{"4", "5"}, ids(older)) {
+		t.Errorf("ReadHistory() of a neighbour before = %v, %v", ids(older), err)
+	}
 	if got := s.listed(); len(got) != 1 || got[0].GetPageSize() != 1000 {
 		t.Errorf("%d requests: %v", len(got), got)
 	}

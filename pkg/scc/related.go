@@ -62,8 +62,9 @@ func (c *Client) ListRelated(ctx context.Context, q evidence.RelatedQuery) ([]fi
 type window struct {
 	// from is its beginning, aligned.
 	from time.Time
-	// margin is how much of it counts as history, too, so that one listing serves
-	// neighbours whose windows begin a little later: align widens by less.
+	// margin is how much of it counts as history, too, and how much further back
+	// that reaches than it must, so that one listing serves neighbours whose
+	// windows begin a little earlier or later: align widens by less.
 	margin time.Duration
 }
 
@@ -186,9 +187,9 @@ func relatedRequest(q evidence.RelatedQuery, back time.Duration) (req *securityc
 		parent += "/locations/" + q.Location
 	}
 	from, to := align(q.From, q.To)
-	oldest := from
+	win, oldest := window{from: from, margin: max(to.Sub(from)/4, 2*time.Minute)}, from
 	if back > 0 {
-		oldest = from.Add(-back).Truncate(24 * time.Hour)
+		oldest = from.Add(-back - win.margin).Truncate(24 * time.Hour)
 	}
 	return &securitycenterpb.ListFindingsRequest{
 		Parent: parent,
@@ -196,7 +197,7 @@ func relatedRequest(q evidence.RelatedQuery, back time.Duration) (req *securityc
 			names, oldest.Format(time.RFC3339), to.Format(time.RFC3339)),
 		OrderBy:  "event_time desc",
 		PageSize: pageSize,
-	}, window{from: from, margin: max(to.Sub(from)/4, 2*time.Minute)}, nil
+	}, win, nil
 }
 
 // nameFilter restricts to resource names that hold the workload's path. The

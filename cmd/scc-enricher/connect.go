@@ -21,6 +21,9 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/virustotal"
 )
 
+// history is how far back what ran on a workload before is looked at.
+const history = 30 * 24 * time.Hour
+
 // connections are the pipeline and what it is connected to.
 type connections struct {
 	pipeline  *enrich.Pipeline
@@ -59,6 +62,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		ReadCircuit:   circuit("findings"),
 		WriteCircuit:  circuit("marks"),
 		Now:           u.now,
+		History:       history,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to Security Command Center: %w", err)
@@ -90,7 +94,7 @@ func connect(ctx context.Context, u *upstreams, deadLetterTopic string, metrics 
 		}
 		c.closers = append(c.closers, c.publisher.Close)
 	}
-	collector := &evidence.Collector{Findings: findings, Config: workloads, Logs: logs, SourceTimeout: u.SourceTimeout.Duration}
+	collector := &evidence.Collector{Findings: findings, History: findings, Config: workloads, Logs: logs, Zone: u.zone, SourceTimeout: u.SourceTimeout.Duration}
 	if u.VTAPIKey != "" {
 		collector.Reputation, err = virustotal.New(virustotal.Options{
 			APIKey: string(u.VTAPIKey), Endpoint: u.VTEndpoint,
@@ -128,7 +132,7 @@ func newPipeline(u *upstreams, collector *evidence.Collector) (*enrich.Pipeline,
 			Parent: u.SCCParent, MarkPrefix: u.MarkPrefix,
 			Window: u.CorrelationWindow.Duration, MaxSpan: u.IncidentMaxSpan.Duration, SettleDelay: u.SettleDelay.Duration,
 			LogBefore: u.LogWindowBefore.Duration, LogAfter: u.LogWindowAfter.Duration,
-			Timeout: u.EnrichTimeout.Duration, Version: readVersion().Version,
+			Timeout: u.EnrichTimeout.Duration, Indicators: u.VTLookups == lookupsAll, Version: readVersion().Version,
 		},
 		Collector: collector, Policy: u.policy, Redactor: redactor, Now: now,
 	})

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // WORKING_TIME_ZONE, on an image without time zones
 
 	"github.com/alecthomas/kong"
 
@@ -111,6 +112,7 @@ type upstreams struct {
 	LogScopes         []string `env:"LOG_SCOPES" default:"projects/{project}" help:"Where logs are read, comma-separated; {project} is the workload's project. Name bucket views where a sink moved the logs: projects/{project}/locations/L/buckets/B/views/V."`
 
 	VTAPIKey            secret `name:"vt-api-key" env:"VT_API_KEY" placeholder:"KEY" help:"VirusTotal API key. Without one VirusTotal is disabled, which is not a fault."`
+	VTLookups           string `name:"vt-lookups" env:"VT_LOOKUPS" default:"files" help:"What VirusTotal is asked about: files, or files,indicators (also public addresses, domains and URLs of the finding, which it then learns)."`
 	VTRequestsPerMinute count  `name:"vt-requests-per-minute" env:"VT_REQUESTS_PER_MINUTE" default:"4" help:"VirusTotal budget in any sliding minute."`
 	VTRequestsPerDay    count  `name:"vt-requests-per-day" env:"VT_REQUESTS_PER_DAY" default:"500" help:"VirusTotal budget in a UTC day."`
 	LoggingReadsPerMin  count  `name:"logging-reads-per-minute" env:"LOGGING_READS_PER_MINUTE" default:"60" help:"Budget of entries.list in any sliding minute."`
@@ -122,6 +124,7 @@ type upstreams struct {
 	LoggingEndpoint     string `env:"LOGGING_ENDPOINT" placeholder:"HOST:PORT" help:"Cloud Logging, same form."`
 	RunEndpoint         string `env:"RUN_ENDPOINT" placeholder:"HOST:PORT" help:"Cloud Run Admin API, same form."`
 	VTEndpoint          string `name:"vt-endpoint" env:"VT_ENDPOINT" placeholder:"SCHEME://HOST:PORT" help:"VirusTotal; the client adds /api/v3."`
+	WorkingTimeZone     string `env:"WORKING_TIME_ZONE" default:"UTC" placeholder:"ZONE" help:"Time zone, such as Europe/Berlin, in which a deploy at night (20:00 to 06:00) or at a weekend is out of hours."`
 	LogLevel            string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 
 	// now is the clock of budgets, circuits, caches and follow-ups; time.Now if nil.
@@ -129,7 +132,15 @@ type upstreams struct {
 
 	// policy is the one POLICY_FILE names, or the embedded one; check loads it.
 	policy *assess.Policy
+	// zone is that of WORKING_TIME_ZONE, nil for UTC; check loads it.
+	zone *time.Location
 }
+
+// The values of VT_LOOKUPS.
+const (
+	lookupsFiles = "files"
+	lookupsAll   = "files,indicators"
+)
 
 // The largest durations that are taken. Pub/Sub waits for an acknowledgement
 // for at most 10 minutes (google.pubsub.v1.Subscription, ack_deadline_seconds);
@@ -166,15 +177,26 @@ func (u *upstreams) check(f *faults) {
 		f.add(e.name, checkEndpoint(e.value))
 	}
 	f.add("VT_API_KEY", virustotal.CheckKey(string(u.VTAPIKey)))
+	f.must(u.VTLookups == lookupsFiles || u.VTLookups == lookupsAll, "VT_LOOKUPS", "%q is neither %s nor %s", u.VTLookups, lookupsFiles, lookupsAll)
 	f.add("VT_ENDPOINT", virustotal.CheckEndpoint(u.VTEndpoint))
 	switch u.LogLevel {
 	case "debug", "info", "warn", "error":
 	default:
 		f.must(false, "LOG_LEVEL", "%q is none of debug, info, warn, error", u.LogLevel)
 	}
+	u.checkZone(f)
 	var err error
 	u.policy, err = loadPolicy(u.PolicyFile)
 	f.add("POLICY_FILE", err)
+}
+
+// checkZone loads the time zone, which is in the binary: an image need not have it.
+func (u *upstreams) checkZone(f *faults) {
+	zone, err := time.LoadLocation(u.WorkingTimeZone)
+	f.must(err == nil && u.WorkingTimeZone != "Local", "WORKING_TIME_ZONE", "%q is no time zone: write it like Europe/Berlin", u.WorkingTimeZone)
+	if err == nil && zone != time.UTC {
+		u.zone = zone
+	}
 }
 
 // checkTimes adds the faults of the durations, and of those that do not go

@@ -86,7 +86,7 @@ func TestDefaults(t *testing.T) {
 		"PORT": "8080", "SCC_PARENT": "", "PUSH_AUTH": "oidc", "PUSH_AUDIENCE": "", "PUSH_SERVICE_ACCOUNT": "", "PUSH_JWKS_URL": "",
 		"CORRELATION_WINDOW": "30m", "INCIDENT_MAX_SPAN": "24h", "SETTLE_DELAY": "15s", "LOG_WINDOW_BEFORE": "10m", "LOG_WINDOW_AFTER": "2m", "LOG_SCOPES": "projects/{project}",
 		"ENRICH_TIMEOUT": "20s", "SOURCE_TIMEOUT": "8s", "MARK_PREFIX": "enrich_",
-		"VT_API_KEY": "", "VT_REQUESTS_PER_MINUTE": "4", "VT_REQUESTS_PER_DAY": "500",
+		"VT_API_KEY": "", "VT_LOOKUPS": "files", "WORKING_TIME_ZONE": "UTC", "VT_REQUESTS_PER_MINUTE": "4", "VT_REQUESTS_PER_DAY": "500",
 		"LOGGING_READS_PER_MINUTE": "60", "SCC_READS_PER_MINUTE": "1000", "SCC_WRITES_PER_MINUTE": "1000",
 		"RECORD_TOPIC": "", "DEAD_LETTER_TOPIC": "", "POLICY_FILE": "",
 		"SCC_ENDPOINT": "", "LOGGING_ENDPOINT": "", "RUN_ENDPOINT": "", "VT_ENDPOINT": "", "LOG_LEVEL": "info",
@@ -192,7 +192,7 @@ func TestFaultsTogether(t *testing.T) {
 	bad := map[string]string{
 		"PORT": "99999", "SCC_PARENT": "acme", "PUSH_AUTH": "maybe", "PUSH_JWKS_URL": "keys", "CORRELATION_WINDOW": "soon",
 		"INCIDENT_MAX_SPAN": "-1h", "SETTLE_DELAY": "2h", "LOG_WINDOW_BEFORE": "0s", "LOG_WINDOW_AFTER": "2", "SOURCE_TIMEOUT": "20s",
-		"MARK_PREFIX": "Enrich-", "VT_REQUESTS_PER_MINUTE": "0", "VT_REQUESTS_PER_DAY": "many", "LOGGING_READS_PER_MINUTE": "-3",
+		"MARK_PREFIX": "Enrich-", "VT_LOOKUPS": "indicators", "WORKING_TIME_ZONE": "Mars/Olympus", "VT_REQUESTS_PER_MINUTE": "0", "VT_REQUESTS_PER_DAY": "many", "LOGGING_READS_PER_MINUTE": "-3",
 		"SCC_READS_PER_MINUTE": "1.5", "SCC_WRITES_PER_MINUTE": "1e3", "RECORD_TOPIC": "projects/proj/topics/rec", "DEAD_LETTER_TOPIC": "projects/example/topics/googx",
 		"SCC_ENDPOINT": "ftp://127.0.0.1:1", "LOGGING_ENDPOINT": "127.0.0.1", "RUN_ENDPOINT": "http://127.0.0.1:8086/run", "VT_ENDPOINT": "http://127.0.0.1:1/api",
 		"LOG_LEVEL": "loud", "LOG_SCOPES": "projects/x/y", "VT_API_KEY": canary, "POLICY_FILE": "/nope",

@@ -23,6 +23,7 @@ usage: deploy/gcloud/install.sh --project P --region R --image IMAGE@sha256:DIGE
   --min-instances N        instances kept when nothing happens (1)
   --ingress I              internal (default), internal-and-cloud-load-balancing or all
   --virustotal-version V   version of the secret with the VirusTotal key; without it VirusTotal is disabled
+  --virustotal-lookups L   what VirusTotal is asked about: files (default) or files,indicators
   --without-followups      no Cloud Tasks queue: follow-ups run in the instance
   --without-records        no BigQuery table of the records
   --without-backfill       no scheduled backfill job
@@ -33,7 +34,7 @@ TEXT
 }
 
 project="" region="" image="" scope="" name="scc-enricher" location="global" number=""
-max_instances=3 min_instances=1 ingress="internal" vt_version=""
+max_instances=3 min_instances=1 ingress="internal" vt_version="" vt_lookups="files"
 apply=false followups=true records=true backfill=true alerts=true channels=""
 while [ $# -gt 0 ]; do
   flag="$1"
@@ -56,6 +57,7 @@ while [ $# -gt 0 ]; do
     --ingress) ingress="$value" ;;
     --virustotal-version) vt_version="$value" ;;
     --notification-channels) channels="$value" ;;
+    --virustotal-lookups) vt_lookups="$value" ;;
     --apply) apply=true ;;
     --without-followups) followups=false ;;
     --without-records) records=false ;;
@@ -84,6 +86,7 @@ if [[ "$min_instances" =~ ^[0-9]{1,3}$ && "$max_instances" =~ ^[0-9]{1,3}$ ]] &&
   faults+=("--min-instances: $min_instances is more than --max-instances $max_instances")
 fi
 need --notification-channels "$channels" '^(projects/[a-z][a-z0-9-]{4,28}[a-z0-9]/notificationChannels/[0-9]+(,|$))*$' "projects/P/notificationChannels/N, comma-separated"
+need --virustotal-lookups "$vt_lookups" '^files(,indicators)?$' "files or files,indicators"
 need --virustotal-version "$vt_version" '^([1-9][0-9]*)?$' "a version number; latest is refused, because a new key must be a new revision"
 if [ -n "$vt_version" ] && [[ "$max_instances" =~ ^[0-9]+$ ]] && [ "$max_instances" -gt 3 ]; then
   faults+=("--max-instances: a public VirusTotal key's 4 requests a minute are enough for 3 instances and the backfill job")
@@ -249,7 +252,7 @@ fi
 secrets=(--clear-secrets)
 if [ -n "$vt_version" ]; then
   secrets=("--set-secrets=VT_API_KEY=$name-virustotal-key:$vt_version")
-  common+=("VT_REQUESTS_PER_MINUTE=$((4 / shares))" "VT_REQUESTS_PER_DAY=$((500 / shares))")
+  common+=("VT_LOOKUPS=$vt_lookups" "VT_REQUESTS_PER_MINUTE=$((4 / shares))" "VT_REQUESTS_PER_DAY=$((500 / shares))")
 fi
 service=(
   "GOOGLE_CLOUD_PROJECT=$project"

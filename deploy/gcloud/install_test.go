@@ -18,7 +18,7 @@ import (
 const image = "europe-docker.pkg.dev/secops-prod/scc/scc-enricher@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 var variants = map[string][]string{
-	"organization": {"--scope", "organizations/123456789012", "--virustotal-version", "1"},
+	"organization": {"--scope", "organizations/123456789012", "--virustotal-version", "1", "--virustotal-lookups", "files,indicators"},
 	"folder":       {"--scope=folders/345678901234", "--location=eu", "--project-number=987654321098", "--ingress=all", "--notification-channels=projects/secops-prod/notificationChannels/12,projects/secops-prod/notificationChannels/34"},
 	"project":      {"--scope", "projects/shop-prod", "--without-backfill", "--without-records", "--without-followups", "--without-alerts"},
 }
@@ -399,11 +399,11 @@ func TestDenied(t *testing.T) {
 
 func TestFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--notification-channels", "me", "--min-instances", "4")
+	_, errs, err := install(t, nil, "--scope", "everything", "--image", "x:latest", "--virustotal-version", "latest", "--virustotal-lookups", "indicators", "--notification-channels", "me", "--min-instances", "4")
 	if err == nil {
 		t.Fatal("a wrong call succeeds")
 	}
-	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--notification-channels", "--min-instances"} {
+	for _, want := range []string{"--scope", "--image", "--virustotal-version", "--virustotal-lookups", "--notification-channels", "--min-instances"} {
 		if !strings.Contains(errs, want+":") {
 			t.Errorf("no word of %s in:\n%s", want, errs)
 		}

@@ -27,6 +27,7 @@ locals {
     ENRICH_TIMEOUT           = "${var.enrich_timeout_seconds}s"
     SOURCE_TIMEOUT           = "${var.source_timeout_seconds}s"
     RECORD_TOPIC             = google_pubsub_topic.records.id
+    VT_LOOKUPS               = var.virustotal_lookups
     VT_REQUESTS_PER_MINUTE   = tostring(max(1, floor(var.virustotal_requests_per_minute / local.shares)))
     VT_REQUESTS_PER_DAY      = tostring(max(1, floor(var.virustotal_requests_per_day / local.shares)))
     LOGGING_READS_PER_MINUTE = tostring(floor(var.logging_reads_per_minute / local.shares))

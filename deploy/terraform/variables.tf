@@ -112,9 +112,9 @@ variable "settings" {
 
   validation {
     condition = alltrue([for k in keys(var.settings) : contains([
-      "CORRELATION_WINDOW", "INCIDENT_MAX_SPAN", "SETTLE_DELAY", "LOG_WINDOW_BEFORE", "LOG_WINDOW_AFTER", "POLICY_FILE", "LOG_LEVEL", "LOGGING_ENDPOINT", "RUN_ENDPOINT",
+      "CORRELATION_WINDOW", "INCIDENT_MAX_SPAN", "SETTLE_DELAY", "LOG_WINDOW_BEFORE", "LOG_WINDOW_AFTER", "POLICY_FILE", "LOG_LEVEL", "LOGGING_ENDPOINT", "RUN_ENDPOINT", "WORKING_TIME_ZONE",
     ], k) || startswith(k, "OTEL_")])
-    error_message = "settings may hold CORRELATION_WINDOW, INCIDENT_MAX_SPAN, SETTLE_DELAY, LOG_WINDOW_BEFORE, LOG_WINDOW_AFTER, POLICY_FILE, LOG_LEVEL, LOGGING_ENDPOINT, RUN_ENDPOINT and OTEL_*; everything else has a variable of its own."
+    error_message = "settings may hold CORRELATION_WINDOW, INCIDENT_MAX_SPAN, SETTLE_DELAY, LOG_WINDOW_BEFORE, LOG_WINDOW_AFTER, POLICY_FILE, LOG_LEVEL, LOGGING_ENDPOINT, RUN_ENDPOINT, WORKING_TIME_ZONE and OTEL_*; everything else has a variable of its own."
   }
 }
 
@@ -235,6 +235,17 @@ variable "virustotal_secret_version" {
   validation {
     condition     = can(regex("^([1-9][0-9]*)?$", var.virustotal_secret_version))
     error_message = "virustotal_secret_version must be a version number or empty; latest is refused, because a new key must be a new revision."
+  }
+}
+
+variable "virustotal_lookups" {
+  description = "What VirusTotal is asked about: files (by hash), or files,indicators: also public addresses, domains and URLs of the findings, which VirusTotal then learns."
+  type        = string
+  default     = "files"
+
+  validation {
+    condition     = contains(["files", "files,indicators"], var.virustotal_lookups)
+    error_message = "virustotal_lookups must be files or files,indicators."
   }
 }
 

@@ -55,6 +55,8 @@ type Input struct {
 	// Standings is what the other members of the incident say by themselves, by
 	// StableName. A member that is not in it is estimated from its finding.
 	Standings map[string]Standing
+	// Earlier are older findings of the workload, in any order.
+	Earlier []Earlier
 }
 
 // Reason is one rule that fired.
@@ -113,7 +115,9 @@ type Assessment struct {
 	Summary   string
 	// Story says in one sentence what happened when in the incident, the same
 	// for every member; empty when the finding stands alone.
-	Story    string
-	Plan     []Step
-	PolicyID string
+	Story string
+	Plan  []Step
+	// Precedent is what became of the same before.
+	Precedent Precedent
+	PolicyID  string
 }

@@ -63,8 +63,10 @@ func declarations() []declaration {
 		{name: "virustotal.label", kind: s, doc: "suggested threat label of it, or empty"},
 		{name: "virustotal.path", kind: s, doc: "path of it"},
 		{name: "virustotal.binary", kind: s, doc: "verdict on the child's own binary unless that is an ordinary shell or interpreter: malicious, suspicious, clean, not_found, or empty"},
-		{name: "virustotal.indicator", kind: s, doc: "address, domain or URL that VirusTotal calls malicious, or empty"},
+		{name: "virustotal.indicator", kind: s, doc: "address, domain or URL that VirusTotal calls malicious, defanged, the worst of several; or empty. Asked with VT_LOOKUPS=files,indicators"},
 		{name: "virustotal.indicator_engines", kind: i, doc: "engines that call it malicious"},
+		{name: "virustotal.other_indicators", kind: i, doc: "how many more are called malicious"},
+		{name: "virustotal.suspicious_indicator", kind: s, doc: "the worst that VirusTotal calls suspicious, or empty"},
 
 		// How the workload is configured. All zero unless it could be read.
 		{name: "config.state", kind: s, doc: "state of the source, as for virustotal.state"},
@@ -80,12 +82,15 @@ func declarations() []declaration {
 		{name: "config.overridden_args", kind: b, doc: "the execution runs with other arguments than its job's template"},
 		{name: "config.run_by", kind: s, doc: "who started the execution, or empty"},
 		{name: "config.run_by_person", kind: b, doc: "it was a person, not a service account"},
+		{name: "config.run_by_owner", kind: b, doc: "it was the person who created the job; who only changed it may have done so for this"},
 		{name: "config.changed", kind: l, doc: "what changed with the last revision: image, command, args, env, service_account, ingress, scaling"},
 
 		// The deploy before the event, from audit logs and the revision.
 		{name: "deploy.minutes", kind: i, unset: -1, doc: "minutes between the last deploy and the event; -1 when unknown"},
 		{name: "deploy.by", kind: s, doc: "who deployed, or empty"},
 		{name: "deploy.newcomer", kind: b, doc: "who deployed is neither the workload's creator nor who made the revision before, or is the workload's own identity"},
+
+		{name: "deploy.off_hours", kind: b, doc: "it was from 20:00 to 06:00 or on a Saturday or Sunday, in WORKING_TIME_ZONE"},
 
 		// What the logs say.
 		{name: "logs.state", kind: s, doc: "state of the source, as for virustotal.state"},
@@ -94,6 +99,17 @@ func declarations() []declaration {
 		{name: "logs.request_signals", kind: s, doc: "those of the signals that were seen in requests, in words, or empty"},
 		{name: "logs.entry_request", kind: s, doc: "the request just before the event that may have caused it, or empty"},
 		{name: "logs.request_denied", kind: b, doc: "the API call of a control-plane finding was refused"},
+
+		// What became of the same before: same detector, workload, image, parent,
+		// program and command line, apart from numbers and names of data files.
+		{name: "history.seen", kind: i, doc: "how often the same was found on this workload in the 30 days up to a day before, without an incident: judged neither suspicious nor worse, or closed or muted"},
+		{name: "history.days", kind: i, doc: "on how many days that was"},
+		{name: "history.closed_days", kind: i, doc: "on how many of them a person closed or muted it"},
+		{name: "history.first", kind: s, doc: "the first of these days, 2026-03-01, or empty"},
+		{name: "history.last", kind: s, doc: "the last of these days, or empty"},
+		{name: "history.attacks", kind: i, doc: "how often the same was judged malicious or likely malicious"},
+		{name: "history.last_attack", kind: s, doc: "the last day of these, or empty"},
+		{name: "history.new_host", kind: s, doc: "a host that the command line names and did not name before, defanged, or empty"},
 
 		{name: "incident.state", kind: s, doc: "state of the source of related findings, as for virustotal.state"},
 

@@ -20,6 +20,7 @@ func (p *Policy) facts(s *subject) *facts {
 	commandFacts(f, s)
 	reputationFacts(f, s)
 	configFacts(f, s)
+	historyFacts(f, s)
 	logFacts(f, s)
 	f.text("incident.state", string(s.ev.FindingsState.State))
 	f.text("severity", string(s.f.Severity))
@@ -155,6 +156,7 @@ func configFacts(f *facts, s *subject) {
 		by := s.cfg.RevisionCreator
 		f.text("config.run_by", by)
 		f.bool("config.run_by_person", isPerson(by))
+		f.bool("config.run_by_owner", isPerson(by) && strings.EqualFold(by, s.cfg.Creator))
 	}
 	if s.cfg.Previous != nil {
 		f.list("config.changed", s.cfg.Previous.Changed)
@@ -163,6 +165,7 @@ func configFacts(f *facts, s *subject) {
 		f.int("deploy.minutes", s.deploy.minutes)
 		f.text("deploy.by", s.deploy.by)
 		f.bool("deploy.newcomer", s.deploy.newcomer)
+		f.bool("deploy.off_hours", s.deploy.offHours)
 	}
 }
 
@@ -178,7 +181,7 @@ func logFacts(f *facts, s *subject) {
 		counts[sig.Kind] = sig.Count
 		switch sig.Kind {
 		case evidence.SignalCommandInjection, evidence.SignalPathTraversal, evidence.SignalProbeThenHit,
-			evidence.SignalUpload, evidence.SignalScannerAgent:
+			evidence.SignalUpload, evidence.SignalUploadedScript, evidence.SignalScannerAgent:
 			requests = append(requests, strings.ReplaceAll(sig.Kind, "_", " ")+" ("+strconv.Itoa(sig.Count)+")")
 		}
 	}

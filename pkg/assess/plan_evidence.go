@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scc-enricher/scc-enricher/pkg/command"
+	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 )
 
@@ -142,6 +144,7 @@ func (p *planner) scope() {
 	p.callerActivity()
 	p.whoDeleted()
 	p.entryRequests()
+	p.badIndicator()
 	p.identityActivity()
 	p.identityReach()
 	p.sameImage()
@@ -180,6 +183,21 @@ func (p *planner) entryRequests() {
 			Effect: "none, it only reads", Permission: "logging.logEntries.list",
 		}, p.readLogs(filter).to(p.name+"-requests.json"))
 	}
+}
+
+// badIndicator looks for the worst address that VirusTotal calls malicious in
+// the logs of the whole project.
+func (p *planner) badIndicator() {
+	r := p.s.worstIndicator(evidence.VerdictMalicious)
+	if r == nil || p.event.IsZero() {
+		return
+	}
+	filter := allOf(append([]string{logTerm("", r.Artifact.Value)}, p.window(24*time.Hour, 24*time.Hour)...)...)
+	p.add(Step{
+		ID: "bad_indicator", Phase: PhaseScope, Title: "Look for " + command.Defang(printable(cut(r.Artifact.Value, maxIndicatorText))) + " in all logs of the project",
+		Why:    "VirusTotal calls it malicious: another workload that names it has the same intruder.",
+		Effect: "none, it only reads", Permission: "logging.logEntries.list",
+	}, p.readLogs(filter).to(p.name+"-indicator.json"))
 }
 
 // identityActivity follows the service account after the event.

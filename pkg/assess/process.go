@@ -26,7 +26,8 @@ func setExplained(f *facts) {
 			kinds++
 		}
 	}
-	configured := f.getBool("command.matches_config") && !f.getBool("config.overridden_args") || f.getBool("command.matches_probe")
+	running := f.getBool("process.parent_is_server") && f.getInt("finding.container_age_seconds") > youngContainer
+	configured := f.getBool("command.matches_config") && !f.getBool("config.overridden_args") && !running || f.getBool("command.matches_probe")
 	placed := configured || f.getBool("process.at_start")
 	if !placed && !f.getBool("process.parent_is_server") {
 		age := f.getInt("finding.container_age_seconds")

@@ -52,6 +52,14 @@ func randomInput(r *rand.Rand) Input {
 	}
 	e.Reputations[0].Verdict = evidence.Verdict(pick("malicious", "suspicious", "clean", "not_found"))
 	e.Reputations[0].Malicious = r.IntN(60)
+	for i := range r.IntN(4) {
+		e.Reputations = append(e.Reputations, evidence.Reputation{
+			Artifact:  evidence.Artifact{Kind: pick("ip", "domain", "url"), Value: fmt.Sprintf("45.9.148.%d", i), Role: evidence.RoleArgument},
+			State:     evidence.State(pick("ok", "ok", "empty", "quota", "not_applicable")),
+			Verdict:   evidence.Verdict(pick("malicious", "suspicious", "clean", "not_found")),
+			Malicious: r.IntN(30), Engines: 94,
+		})
+	}
 	var others []*finding.Finding
 	for range r.IntN(4) {
 		others = append(others, other(pick("Reverse Shell", "Unexpected Child Shell", "Malicious URL Observed", "Credential Access: Find Google Cloud Credentials")))
@@ -267,6 +275,7 @@ func oneFact() []func(*facts) {
 		func(f *facts) { f.bool("command.explained", true); f.bool("process.parent_is_init", true) },
 		func(f *facts) { f.text("virustotal.verdict", "suspicious") },
 		func(f *facts) { f.text("virustotal.indicator", "203.0.113.9") },
+		func(f *facts) { f.text("virustotal.suspicious_indicator", "203[.]0[.]113[.]9") },
 		func(f *facts) { f.text("virustotal.binary", "clean"); f.text("virustotal.verdict", "clean") },
 		func(f *facts) { f.text("virustotal.binary", "not_found"); f.bool("process.temporary_path", true) },
 		func(f *facts) { f.bool("config.default_service_account", true); f.int("config.secrets", 1) },

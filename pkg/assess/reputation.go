@@ -2,7 +2,9 @@ package assess
 
 import (
 	"strings"
+	"time"
 
+	"github.com/scc-enricher/scc-enricher/pkg/command"
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 )
@@ -11,7 +13,7 @@ import (
 // own binary, and of the worst address. Only answers count.
 func reputationFacts(f *facts, s *subject) {
 	f.text("virustotal.state", string(s.ev.VTState.State))
-	worst, indicator := s.worstFile(), s.worstIndicator()
+	worst := s.worstFile()
 	if worst != nil {
 		f.text("virustotal.verdict", string(worst.Verdict))
 		f.int("virustotal.malicious", worst.Malicious)
@@ -23,10 +25,47 @@ func reputationFacts(f *facts, s *subject) {
 	if r := s.binaryReputation(); r != nil {
 		f.text("virustotal.binary", string(r.Verdict))
 	}
-	if indicator != nil {
-		f.text("virustotal.indicator", indicator.Artifact.Value)
-		f.int("virustotal.indicator_engines", indicator.Malicious)
+	indicatorFacts(f, s)
+}
+
+// indicatorFacts says what VirusTotal knows of addresses, domains and URLs:
+// the worst by name, the other bad ones by number.
+func indicatorFacts(f *facts, s *subject) {
+	bad, suspicious := s.worstIndicator(evidence.VerdictMalicious), s.worstIndicator(evidence.VerdictSuspicious)
+	if bad != nil {
+		f.text("virustotal.indicator", describeIndicator(bad))
+		f.int("virustotal.indicator_engines", bad.Malicious)
 	}
+	if suspicious != nil {
+		f.text("virustotal.suspicious_indicator", describeIndicator(suspicious))
+	}
+	others := -1
+	for i := range s.ev.Reputations {
+		if r := &s.ev.Reputations[i]; r.Artifact.Kind != "file" && answered(r.State) && r.Verdict == evidence.VerdictMalicious {
+			others++
+		}
+	}
+	f.int("virustotal.other_indicators", max(0, others))
+}
+
+// maxIndicatorText bounds an indicator that evidence names, in bytes.
+const maxIndicatorText = 120
+
+// describeIndicator names an indicator, harmless to click, with what else is
+// known of it: "hxxp://evil[.]org/x (trojan.mirai, first seen 2026-03-01)".
+func describeIndicator(r *evidence.Reputation) string {
+	text := command.Defang(cut(printable(r.Artifact.Value), maxIndicatorText))
+	var more []string
+	if l := threatLabel(r.Label); l != "" {
+		more = append(more, l)
+	}
+	if !r.FirstSeen.IsZero() {
+		more = append(more, "first seen "+r.FirstSeen.UTC().Format(time.DateOnly))
+	}
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, ", ") + ")"
+	}
+	return text
 }
 
 // threatLabel keeps of a label its beginning, as far as it is made of what
@@ -96,10 +135,8 @@ func (s *subject) worstFile() *evidence.Reputation {
 	return s.worst(func(r *evidence.Reputation) bool { return r.Artifact.Kind == "file" })
 }
 
-func (s *subject) worstIndicator() *evidence.Reputation {
-	return s.worst(func(r *evidence.Reputation) bool {
-		return r.Artifact.Kind != "file" && r.Verdict == evidence.VerdictMalicious
-	})
+func (s *subject) worstIndicator(v evidence.Verdict) *evidence.Reputation {
+	return s.worst(func(r *evidence.Reputation) bool { return r.Artifact.Kind != "file" && r.Verdict == v })
 }
 
 // binaryReputation is the answer for the child's own binary; nil when there is

@@ -199,7 +199,7 @@ func (p *Policy) Assess(in Input) Assessment {
 		Parent: s.tree.Parent, Child: s.tree.Child,
 		Tactics: tactics, Techniques: techniques, AttackVersion: s.attackVersion(),
 		Exposure: s.exposure, ConfigRisks: s.risks, Signals: s.signals,
-		Indicators: s.indicators(), Unchecked: s.unchecked(c.failed), PolicyID: p.id,
+		Indicators: s.indicators(), Precedent: s.precedent, Unchecked: s.unchecked(c.failed), PolicyID: p.id,
 	}
 	a.Story = s.story()
 	a.Summary = s.summary(&a)

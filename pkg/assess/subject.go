@@ -39,6 +39,8 @@ type subject struct {
 	signals  []evidence.Signal
 	entry    *evidence.LogEntry // the request that may have caused the event
 	deploy   deploy
+	// precedent is what became of the same before.
+	precedent Precedent
 }
 
 // newSubject derives what follows from the input. The input is not changed.
@@ -66,6 +68,7 @@ func newSubject(in Input) *subject {
 		s.entry = &e
 	}
 	s.deploy = s.lastDeploy()
+	s.precedent = precedent(s.f, in.Earlier)
 	return s
 }
 
@@ -185,6 +188,8 @@ type deploy struct {
 	// newcomer: by is neither the creator nor who made the previous revision,
 	// or it is the workload's own identity.
 	newcomer bool
+	// offHours: at night or at a weekend.
+	offHours bool
 }
 
 // lastDeploy says when and by whom the workload was last deployed.
@@ -193,7 +198,7 @@ func (s *subject) lastDeploy() deploy {
 	if !ok {
 		return deploy{}
 	}
-	return deploy{known: true, minutes: int(s.f.EventTime.Sub(d.Time) / time.Minute), by: d.Principal, newcomer: s.isNewcomer(d.Principal)}
+	return deploy{known: true, minutes: int(s.f.EventTime.Sub(d.Time) / time.Minute), by: d.Principal, newcomer: s.isNewcomer(d.Principal), offHours: evidence.OffHours(d.Time, s.ev.Logs.Zone)}
 }
 
 // isNewcomer compares a deployer with those who deployed before. A job has no

@@ -34,6 +34,9 @@ func (s *subject) summary(a *Assessment) string {
 	if why := s.why(a); why != "" {
 		b.WriteString(" " + why + ".")
 	}
+	if way := s.wayIn(); way != "" {
+		b.WriteString(" " + way + ".")
+	}
 	if open := s.openPoints(); open != "" {
 		b.WriteString(" Not checked: " + open + ".")
 	}
@@ -256,7 +259,7 @@ func (s *subject) why(a *Assessment) string {
 			words = append(words, printable(cut(r.Evidence, maxSummaryPath)))
 			telling++
 		case r.Source == "virustotal":
-			words = append(words, "VirusTotal: "+printable(cut(r.Evidence, 90)))
+			words = append(words, "VirusTotal: "+defangedText(cut(r.Evidence, 90)))
 			telling++
 		default:
 			words = append(words, lowerFirst(r.Title))
@@ -361,6 +364,15 @@ func printable(s string) string {
 		}
 		return r
 	}, s))
+}
+
+// defangedText is printable, with the brackets that make an address harmless.
+func defangedText(s string) string {
+	parts := strings.Split(s, "[.]")
+	for i := range parts {
+		parts[i] = printable(parts[i])
+	}
+	return strings.Join(parts, "[.]")
 }
 
 func lowerFirst(s string) string {

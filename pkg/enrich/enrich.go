@@ -61,6 +61,9 @@ type Settings struct {
 	LogBefore, LogAfter time.Duration
 	// Timeout is the deadline of one finding.
 	Timeout time.Duration
+	// Indicators: VirusTotal is asked about public addresses, domains and URLs
+	// of the finding as well as about its files.
+	Indicators bool
 	// Version of the program, for the record.
 	Version string
 }

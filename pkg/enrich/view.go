@@ -35,7 +35,12 @@ type view struct {
 
 // look asks all sources.
 func (p *Pipeline) look(ctx context.Context, f *finding.Finding, c *evidence.Collector) *view {
-	v := &view{f: f, ev: c.Collect(ctx, p.query(f))}
+	q := p.query(f)
+	q.History = mayRepeat(f)
+	if p.Settings.Indicators {
+		q.Indicators = p.indicators(f)
+	}
+	v := &view{f: f, ev: c.Collect(ctx, q)}
 	v.find()
 	return v
 }
@@ -105,7 +110,7 @@ func (p *Pipeline) assess(v *view) {
 	if known == nil {
 		known = p.standings(v.inc)
 	}
-	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: known})
+	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: known, Earlier: p.earlierOnes(v)})
 	v.rec = record.New(record.Input{
 		Finding: v.f, Incident: v.inc, Evidence: v.ev, Assessment: a,
 		EarlierTimes: p.earlier(v), LogQuery: p.logQuery(v.f), Now: p.Now(), Version: p.Settings.Version,

@@ -17,32 +17,47 @@ const grace = 100 * time.Millisecond
 // failing neither cancels the others nor hides: it ends in its State.
 type Collector struct {
 	// A nil source is disabled.
-	Findings   FindingLister
+	Findings FindingLister
+	// History is what ran here before; without one nothing did, as far as anybody knows.
+	History    HistoryReader
 	Config     ConfigReader
 	Logs       LogReader
 	Reputation ReputationReader
+	// Zone is where working hours are counted; nil is UTC.
+	Zone *time.Location
 	// SourceTimeout is the deadline of each source; it must be positive.
 	SourceTimeout time.Duration
 }
 
 // Query is everything the Collector asks about one finding.
 type Query struct {
-	Related   RelatedQuery
-	Logs      LogQuery
+	Related RelatedQuery
+	// History asks for older findings of the workload as well.
+	History bool
+	Logs    LogQuery
+	// Artifacts are the files whose reputation is asked.
 	Artifacts []Artifact
+	// Indicators are addresses, domains and URLs of the finding, the strongest
+	// first; those to ask about are chosen once the configuration says which
+	// are the owner's. Nil where only files are asked about.
+	Indicators []Artifact
 }
 
 // Collect returns when every source has answered or run out of time. It never
 // fails: what went wrong is in the states.
 func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 	e := &Evidence{}
+	configured := make(chan ownHosts, 1)
+	var listed findingLists
 	legs := []func(){
-		start(ctx, c.SourceTimeout, c.Findings != nil, &e.Related, &e.FindingsState, func(ctx context.Context) (answer[[]finding.Finding], error) {
-			found, err := c.Findings.ListRelated(ctx, q.Related)
-			return answer[[]finding.Finding]{value: found, empty: len(found) == 0}, err
+		start(ctx, c.SourceTimeout, c.Findings != nil, &listed, &e.FindingsState, func(ctx context.Context) (answer[findingLists], error) {
+			found, err := c.list(ctx, q)
+			return answer[findingLists]{value: found, empty: len(found.related) == 0}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Config != nil, &e.Config, &e.ConfigState, func(ctx context.Context) (answer[*Config], error) {
+			defer close(configured)
 			cfg, err := c.Config.ReadConfig(ctx, q.Logs.Workload, q.Logs.Event)
+			configured <- ownHostsOf(q.Logs.Workload, cfg, err)
 			return answer[*Config]{value: cfg, empty: cfg == nil || cfg.Gone}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Logs != nil, &e.Logs, &e.LogsState, func(ctx context.Context) (answer[Logs], error) {
@@ -50,16 +65,35 @@ func (c *Collector) Collect(ctx context.Context, q Query) *Evidence {
 			return answer[Logs]{value: logs, empty: len(logs.Entries) == 0}, err
 		}),
 		start(ctx, c.SourceTimeout, c.Reputation != nil, &e.Reputations, &e.VTState, func(ctx context.Context) (answer[[]Reputation], error) {
-			reps, err := c.Reputation.Lookup(ctx, q.Artifacts)
+			reps, err := c.lookup(ctx, q, configured)
 			return answer[[]Reputation]{value: reps}, err
 		}),
 	}
 	for _, wait := range legs {
 		wait()
 	}
+	e.Related, e.History = listed.related, listed.history
+	e.Logs.Zone = c.Zone
 	e.finishLogs()
-	e.finishReputations(len(q.Artifacts))
+	e.finishReputations(len(q.Artifacts)+len(q.Indicators), q.Indicators != nil)
 	return e
+}
+
+// findingLists are the related findings and the older ones.
+type findingLists struct{ related, history []finding.Finding }
+
+// list asks for the related findings, and where they came whole for the older
+// ones. Without these the answer is a part.
+func (c *Collector) list(ctx context.Context, q Query) (findingLists, error) {
+	var out findingLists
+	var err error
+	if out.related, err = c.Findings.ListRelated(ctx, q.Related); err != nil || !q.History || c.History == nil {
+		return out, err
+	}
+	if out.history, err = c.History.ReadHistory(ctx, q.Related); err != nil {
+		return out, fmt.Errorf("what ran before is not known: %w: %w", ErrPartial, err)
+	}
+	return out, nil
 }
 
 type answer[T any] struct {
@@ -170,12 +204,16 @@ func (e *Evidence) finishLogs() {
 
 // finishReputations derives the source's state from its lookups: OK or Empty
 // only when every lookup that applies was answered.
-func (e *Evidence) finishReputations(asked int) {
-	if e.VTState.State == Disabled || (len(e.Reputations) == 0 && asked > 0) {
+func (e *Evidence) finishReputations(asked int, indicators bool) {
+	failed := e.VTState.State != OK && e.VTState.State != Empty
+	if e.VTState.State == Disabled || (len(e.Reputations) == 0 && asked > 0 && failed) {
 		return
 	}
-	if asked == 0 {
+	if len(e.Reputations) == 0 {
 		e.VTState.State, e.VTState.Reason = NotApplicable, "no full file hash in the finding"
+		if indicators {
+			e.VTState.Reason = "neither a full file hash nor a public address in the finding"
+		}
 		return
 	}
 	count := map[State]int{}

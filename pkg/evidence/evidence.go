@@ -87,7 +87,11 @@ type Status struct {
 type Evidence struct {
 	// Related are the other findings on the same workload inside the time
 	// window; the seed itself may be among them.
-	Related       []finding.Finding
+	Related []finding.Finding
+	// History are older findings of the workload, before any that could belong
+	// to the same incident, newest first.
+	History []finding.Finding
+	// FindingsState is Partial where the history could not be read.
 	FindingsState Status
 
 	Config      *Config

@@ -87,6 +87,8 @@ type Logs struct {
 	Event time.Time
 	// From and To bound the application log window.
 	From, To time.Time
+	// Zone is where working hours are counted; nil is UTC.
+	Zone *time.Location
 }
 
 // LogResource returns the monitored resource type that the logs of a kind of

@@ -42,6 +42,13 @@ type (
 	FindingLister interface {
 		ListRelated(ctx context.Context, q RelatedQuery) ([]finding.Finding, error)
 	}
+	// HistoryReader lists older findings of the workload that q is about: those
+	// before q.From, newest first, as far back as the reader reads and at most
+	// as many as it is bounded to. It is asked after the FindingLister, with the
+	// same query.
+	HistoryReader interface {
+		ReadHistory(ctx context.Context, q RelatedQuery) ([]finding.Finding, error)
+	}
 	// ConfigReader reads the configuration of a workload as of a time. A
 	// deleted workload is a Config with Gone set and ErrNotFound.
 	ConfigReader interface {

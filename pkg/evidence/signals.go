@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -35,6 +36,8 @@ const (
 	SignalProcessNameSeen = "process_name_seen"
 	// SignalProbeThenHit: a client got many distinct client errors and then a success.
 	SignalProbeThenHit = "probe_then_hit"
+	// SignalUploadedScript: a request for code that was uploaded before.
+	SignalUploadedScript = "uploaded_script"
 	// SignalUpload: a file was uploaded in the minutes before the event.
 	SignalUpload = "upload"
 	// SignalScannerAgent: a request's user agent is a vulnerability scanner.
@@ -43,8 +46,11 @@ const (
 	SignalIAMChange = "iam_change"
 	// SignalJobRun: a job was run through the API.
 	SignalJobRun = "job_run"
-	// SignalDeploy: the workload was created, replaced or updated.
+	// SignalDeploy: the workload was created, replaced or updated, or where no
+	// such call is visible, a new revision became ready.
 	SignalDeploy = "deploy"
+	// SignalOffHoursDeploy: one of these was at night or at a weekend; see OffHours.
+	SignalOffHoursDeploy = "off_hours_deploy"
 	// SignalOOM: memory ran out.
 	SignalOOM = "oom"
 	// SignalCrash: a container ended on a signal or with a code other than 0, or did not start.
@@ -55,6 +61,8 @@ const (
 	SignalHTTP5xx = "http_5xx"
 	// SignalError: an application or system entry has severity ERROR or above.
 	SignalError = "error"
+	// SignalErrorBurst: at least ten of these within a minute; their number in the worst minute.
+	SignalErrorBurst = "error_burst"
 	// SignalHTTP4xx: a request was answered with a client error.
 	SignalHTTP4xx = "http_4xx"
 	// SignalRestart: the platform started a new instance.
@@ -65,9 +73,9 @@ const (
 func SignalKinds() []string {
 	return []string{
 		SignalShellOutput, SignalToolOutput, SignalCommandInjection, SignalPathTraversal,
-		SignalIndicatorSeen, SignalProcessNameSeen, SignalProbeThenHit, SignalUpload,
-		SignalScannerAgent, SignalIAMChange, SignalJobRun, SignalDeploy, SignalOOM,
-		SignalCrash, SignalStackTrace, SignalHTTP5xx, SignalError, SignalHTTP4xx, SignalRestart,
+		SignalIndicatorSeen, SignalProcessNameSeen, SignalProbeThenHit, SignalUploadedScript, SignalUpload,
+		SignalScannerAgent, SignalIAMChange, SignalJobRun, SignalDeploy, SignalOffHoursDeploy, SignalOOM,
+		SignalCrash, SignalStackTrace, SignalHTTP5xx, SignalErrorBurst, SignalError, SignalHTTP4xx, SignalRestart,
 	}
 }
 
@@ -96,7 +104,10 @@ func Signals(l Logs, f *finding.Finding) []Signal {
 		}
 	}
 	hits[SignalProbeThenHit] = probeHits(l)
+	hits[SignalUploadedScript] = uploadedScripts(l)
 	hits[SignalDeploy] = deployEntries(l)
+	hits[SignalOffHoursDeploy] = offHoursDeploys(l, hits[SignalDeploy])
+	hits[SignalErrorBurst] = errorBurst(l, hits[SignalError])
 
 	var out []Signal
 	for _, k := range SignalKinds() {
@@ -162,10 +173,19 @@ func nearest(l Logs, idx []int, event time.Time) []int {
 	return idx
 }
 
-// Excerpt returns the most telling entries, at most limit, in order of time:
-// first one entry of each signal, the most important signal first, then a
-// second of each, and so on.
+// Excerpt returns the most telling entries, at most limit, in order of time.
 func Excerpt(l Logs, sigs []Signal, limit int) []LogEntry {
+	var out []LogEntry
+	for _, i := range Telling(l, sigs, limit) {
+		out = append(out, l.Entries[i])
+	}
+	return out
+}
+
+// Telling returns the indexes of the most telling entries, at most limit, in
+// ascending order: first one entry of each signal, the most important signal
+// first, then a second of each, and so on.
+func Telling(l Logs, sigs []Signal, limit int) []int {
 	if limit <= 0 {
 		return nil
 	}
@@ -180,13 +200,7 @@ func Excerpt(l Logs, sigs []Signal, limit int) []LogEntry {
 			}
 		}
 	}
-	var out []LogEntry
-	for i := range l.Entries {
-		if chosen[i] {
-			out = append(out, l.Entries[i])
-		}
-	}
-	return out
+	return slices.Sorted(maps.Keys(chosen))
 }
 
 // severe reports whether a Cloud Logging severity is ERROR or above.

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,7 @@ const (
 	scoreInjection = 5
 	scoreTraversal = 3
 	scoreUpload    = 3
+	scoreScript    = 4
 	scoreInFlight  = 3
 	scoreScanner   = 2
 	scoreProber    = 2
@@ -36,6 +38,7 @@ func EntryRequest(l Logs, event time.Time) (LogEntry, bool) {
 		probers[l.Entries[i].Request.RemoteIP] = true
 	}
 	fromApp := !hasRequests(l)
+	scripts := uploadedScripts(l)
 	best, bestScore := -1, 0
 	scores := make([]int, len(l.Entries))
 	for i := range l.Entries {
@@ -43,7 +46,9 @@ func EntryRequest(l Logs, event time.Time) (LogEntry, bool) {
 		if e.Request == nil || (e.Kind != LogRequest && !fromApp) {
 			continue
 		}
-		scores[i] = entryScore(e, event, probers)
+		if scores[i] = entryScore(e, event, probers); scores[i] > 0 && slices.Contains(scripts, i) {
+			scores[i] += scoreScript
+		}
 		if scores[i] >= bestScore && scores[i] > 0 {
 			best, bestScore = i, scores[i]
 		}

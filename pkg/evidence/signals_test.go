@@ -11,7 +11,7 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/finding"
 )
 
-var event = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+var event = time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
 
 func app(text string) LogEntry {
 	return LogEntry{Kind: LogApp, Time: event, Text: text}
@@ -211,7 +211,7 @@ func TestSignalsEveryKindIsListedOnce(t *testing.T) {
 	t.Parallel()
 	kinds := SignalKinds()
 	slices.Sort(kinds)
-	if got := slices.Compact(slices.Clone(kinds)); len(got) != len(kinds) || len(kinds) != 19 {
+	if got := slices.Compact(slices.Clone(kinds)); len(got) != len(kinds) || len(kinds) != 22 {
 		t.Errorf("SignalKinds() = %q", kinds)
 	}
 }
@@ -446,7 +446,7 @@ func TestLogsURL(t *testing.T) {
 	}
 	want := "https://console.cloud.google.com/logs/query;query=resource.type%3D%22cloud_run_revision%22%0A" +
 		"resource.labels.service_name%3D%22a%5C%22%20OR%20%5C%22b%3Bc%3Fd%22%0Aresource.labels.location%3D%22europe-west1%22" +
-		";startTime=2026-03-01T11%3A50%3A00Z;endTime=2026-03-01T12%3A02%3A00Z?project=p-1"
+		";startTime=2026-03-03T11%3A50%3A00Z;endTime=2026-03-03T12%3A02%3A00Z?project=p-1"
 	if diff := cmp.Diff(want, LogsURL(q)); diff != "" {
 		t.Errorf("LogsURL (-want +got):\n%s", diff)
 	}

@@ -121,6 +121,15 @@ func TestVerdictOfReputations(t *testing.T) {
 		{"only unchecked", []record.Reputation{quota, quota}, ""},
 		{"unknown beats clean", []record.Reputation{clean, {Verdict: "not_found"}}, "not_found"},
 		{"suspicious", []record.Reputation{clean, {Verdict: "suspicious", Malicious: 1, Suspicious: 2, Engines: 60}}, "suspicious 3/60"},
+		{"a bad indicator before an unknown file", []record.Reputation{{Kind: "file", Verdict: "not_found"}, {Kind: "ip", Value: "45[.]9[.]148[.]1", Verdict: "malicious", Malicious: 14, Engines: 94}}, "malicious 14/94 ip 45[.]9[.]148[.]1"},
+		{"a bad file before a worse indicator", []record.Reputation{{Kind: "url", Value: "hxxp://x[.]org/", Verdict: "malicious", Malicious: 14, Engines: 94}, {Kind: "file", Verdict: "malicious", Malicious: 3, Engines: 70}}, "malicious 3/70, 1 more malicious"},
+		{"an unknown indicator does not hide a clean file", []record.Reputation{{Kind: "file", Verdict: "clean", Engines: 70}, {Kind: "ip", Value: "45[.]9[.]148[.]1", Verdict: "not_found"}}, "clean 0/70"},
+		{"a clean indicator", []record.Reputation{{Kind: "domain", Value: "x[.]org", Verdict: "clean", Engines: 90}, {Kind: "ip", State: "quota"}}, "clean 0/90 domain x[.]org, 1 of 2 not checked"},
+		{"the number of others", []record.Reputation{
+			{Kind: "url", Value: "hxxp://x[.]org/a,b", Verdict: "malicious", Malicious: 9, Engines: 90, Label: "trojan.mirai"},
+			{Kind: "domain", Value: "x[.]org", Verdict: "malicious", Malicious: 5, Engines: 90}, {Kind: "ip", Verdict: "suspicious", Suspicious: 2, Engines: 90}, quota,
+		}, "malicious 9/90 trojan.mirai url hxxp://x[.]org/a%2Cb, 1 more malicious, 1 more suspicious"},
+		{"a long name is not half named", []record.Reputation{{Kind: "url", Value: "hxxp://x[.]org/" + strings.Repeat("a", 200), Verdict: "malicious", Malicious: 9, Engines: 90}}, "malicious 9/90 url"},
 		{"malicious says so though others are unchecked", []record.Reputation{quota, {Verdict: "malicious", Malicious: 9, Engines: 60}}, "malicious 9/60"},
 	}
 	for _, tc := range tests {

@@ -159,48 +159,10 @@ func surroundings(r *record.Record, put putter) {
 			put("logs_url", l.URL, maxLong)
 		}
 	}
-	if worst, unanswered := reputation(r.Reputations); worst != nil {
-		put("vt", verdict(worst, unanswered, len(r.Reputations)), maxShort)
-		put("vt_url", worst.URL, maxList)
+	if v := reputation(r.Reputations); v.worst != nil {
+		put("vt", v.String(), maxShort)
+		put("vt_url", v.worst.URL, maxList)
 	}
-}
-
-// reputation picks the answer that says most, and counts what was not
-// answered. An unknown file says more than a clean one.
-func reputation(all []record.Reputation) (worst *record.Reputation, unanswered int) {
-	rank := func(r *record.Reputation) int {
-		return slices.Index([]string{"clean", "not_found", "suspicious", "malicious"}, r.Verdict)
-	}
-	for i := range all {
-		r := &all[i]
-		switch {
-		case rank(r) < 0:
-			unanswered++
-		case worst == nil || rank(r) > rank(worst) || rank(r) == rank(worst) && r.Malicious+r.Suspicious > worst.Malicious+worst.Suspicious:
-			worst = r
-		}
-	}
-	return worst, unanswered
-}
-
-// verdict says a reputation in words. What was not checked is said wherever it
-// could be taken for clean.
-func verdict(r *record.Reputation, unanswered, total int) string {
-	s := r.Verdict
-	switch s {
-	case "not_found":
-	case "suspicious":
-		s += fmt.Sprintf(" %d/%d", r.Malicious+r.Suspicious, r.Engines)
-	default:
-		s += fmt.Sprintf(" %d/%d", r.Malicious, r.Engines)
-	}
-	if l := label(r.Label); l != "" && s != "not_found" {
-		s += " " + l
-	}
-	if unanswered > 0 && (r.Verdict == "clean" || r.Verdict == "not_found") {
-		s += fmt.Sprintf(", %d of %d not checked", unanswered, total)
-	}
-	return s
 }
 
 // label is a threat label in letters, digits and ._/:- of at most 64

@@ -120,8 +120,15 @@ func (b *builder) logs() *Logs {
 		return nil
 	}
 	signals := b.in.Assessment.Signals
+	telling := evidence.Telling(*l, signals, maxEntries)
 	for _, s := range first(signals, maxList) {
-		out.Signals = append(out.Signals, Signal{Kind: clean(s.Kind, 64), Count: s.Count})
+		v := Signal{Kind: clean(s.Kind, 64), Count: s.Count}
+		for _, i := range s.Entries {
+			if at := slices.Index(telling, i); at >= 0 {
+				v.Entries = append(v.Entries, at)
+			}
+		}
+		out.Signals = append(out.Signals, v)
 	}
 	if len(l.Entries) == 0 {
 		return out
@@ -130,9 +137,8 @@ func (b *builder) logs() *Logs {
 		entry := b.entry(&e)
 		out.EntryRequest = &entry
 	}
-	telling := evidence.Excerpt(*l, signals, maxEntries)
-	for i := range telling {
-		out.Entries = append(out.Entries, b.entry(&telling[i]))
+	for _, i := range telling {
+		out.Entries = append(out.Entries, b.entry(&l.Entries[i]))
 	}
 	for _, e := range evidence.Excerpt(*l, signals, maxExcerpt) {
 		if line := b.line(&e); line != "" {

@@ -71,6 +71,8 @@ type Record struct {
 	Config *Config `json:"config,omitempty"`
 	// Reputations are VirusTotal's answers.
 	Reputations []Reputation `json:"reputations,omitempty"`
+	// SeenBefore says what became of the same on this workload before; absent where it was not seen.
+	SeenBefore *SeenBefore `json:"seen_before,omitempty"`
 	// Attack is the mapping to MITRE ATT&CK.
 	Attack Attack `json:"attack"`
 	// Assessment is the conclusion and its reasons.
@@ -125,6 +127,7 @@ func New(in Input, r *redact.Redactor) *Record {
 		LastDeploy:    b.lastDeploy(),
 		Config:        b.config(),
 		Reputations:   b.reputations(),
+		SeenBefore:    b.seenBefore(),
 		Attack:        b.attack(),
 		Assessment:    b.assessment(),
 		Plan:          b.plan(),

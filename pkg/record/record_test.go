@@ -105,6 +105,7 @@ func fullInput() Input {
 			Parent:  &f.Processes[0], Child: &f.Processes[1], Tactics: []string{"TA0002", "TA0011"}, Techniques: []string{"T1059.004", "T1105", "NEW_ONE"},
 			Exposure: assess.Public, ConfigRisks: []string{"allusers_invoker"}, Signals: evidence.Signals(logs, f),
 			Indicators: []command.Indicator{{Kind: "url", Value: "http://203.0.113.9/x.sh"}, {Kind: "hash", Value: strings.TrimPrefix(digest, "sha256:")}, {Kind: "ip", Value: "203.0.113.9"}, {Kind: "ip", Value: "203.0.113.9"}},
+			Precedent:  assess.Precedent{Count: 2, Days: 2, Closed: 1, First: event.Add(-72 * time.Hour), Last: event.Add(-48 * time.Hour), Attacks: 1, LastAttack: event.Add(-99 * time.Hour), NewHost: "x.example.org", Names: []string{"f0"}},
 			Unchecked:  []string{"VirusTotal: quota spent"}, Summary: "A reverse shell. Contain now.", Story: "Incident of 2: shell at 10:00, TOKEN=" + canary + " 10:01.",
 			Plan: []assess.Step{{ID: "keep", Phase: "evidence", Title: "Keep the logs", Why: "They expire", Command: "gcloud logging read 'x' --project=shop", Effect: "none", Undo: "none", Permission: "logging.logEntries.list"}},
 		},

@@ -34,6 +34,8 @@ type Signal struct {
 	Kind string `json:"kind"`
 	// Count is how many entries show it.
 	Count int `json:"count"`
+	// Entries are the positions in entries of those nearest to the event that show it, from 0.
+	Entries []int `json:"entries,omitempty"`
 }
 
 // LogEntry is one log entry.

@@ -40,13 +40,17 @@ var errMore = errors.New("more findings than are read")
 // come with an error that wraps evidence.ErrPartial.
 func (c *Client) ListRelated(ctx context.Context, q evidence.RelatedQuery) ([]finding.Finding, error) {
 	doing := "list findings of " + q.Workload.Key()
-	req, err := relatedRequest(q)
+	req, win, err := relatedRequest(q, c.back)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	key := strings.Join([]string{req.GetParent(), req.GetFilter(), q.Workload.Project, q.Workload.ProjectNumber}, "\x00")
 	got, err := c.flights.join(ctx, key, func(ctx context.Context) listing {
-		return c.list(ctx, req, q.Workload)
+		l := c.list(ctx, req, q.Workload, win)
+		if l.err == nil && c.back > 0 {
+			c.past.keep(q, &l, win, time.Now())
+		}
+		return l
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
@@ -54,11 +58,24 @@ func (c *Client) ListRelated(ctx context.Context, q evidence.RelatedQuery) ([]fi
 	return got.within(doing, q)
 }
 
+// window is the time that a request asks about.
+type window struct {
+	// from is its beginning, aligned.
+	from time.Time
+	// margin is how much of it counts as history, too, and how much further back
+	// that reaches than it must, so that one listing serves neighbours whose
+	// windows begin a little earlier or later: align widens by less.
+	margin time.Duration
+}
+
 // listing is what one request, with all its pages, has found.
 type listing struct {
 	// findings are those of the workload, newest first.
 	findings []finding.Finding
-	pages    int
+	// older are those before and shortly after the beginning of what was asked
+	// for, newest first, at most maxHistory.
+	older []finding.Finding
+	pages int
 	// oldest is the earliest event time read: the listing is complete after it
 	// even where it was cut.
 	oldest time.Time
@@ -84,14 +101,15 @@ func (l listing) within(doing string, q evidence.RelatedQuery) ([]finding.Findin
 	}
 }
 
-// list reads the pages of req and keeps the findings of w.
-func (c *Client) list(ctx context.Context, req *securitycenterpb.ListFindingsRequest, w finding.Workload) listing {
+// list reads the pages of req and keeps the findings of w. What is older than
+// the window is history, for which no further page is read.
+func (c *Client) list(ctx context.Context, req *securitycenterpb.ListFindingsRequest, w finding.Workload, win window) listing {
 	var l listing
 	seen := map[string]bool{}
 	token := ""
 	for {
 		// The iterator's own paging would follow any number of empty pages.
-		results, next, err := c.api.ListFindings(ctx, req, upstream.Retry()).InternalFetch(pageSize, token)
+		results, next, err := c.api.ListFindings(ctx, req, upstream.Retry()).InternalFetch(int(req.GetPageSize()), token)
 		if err != nil {
 			l.err = c.classify(fmt.Sprintf("page %d", l.pages+1), c.reads, err)
 			return l
@@ -102,10 +120,10 @@ func (c *Client) list(ctx context.Context, req *securitycenterpb.ListFindingsReq
 				l.err = errMore
 				return l
 			}
-			l.add(r, w, seen)
+			l.add(r, w, seen, win)
 		}
 		switch {
-		case next == "":
+		case next == "", !l.oldest.IsZero() && l.oldest.Before(win.from):
 			return l
 		case l.pages == maxPages, next == token:
 			l.err = errMore
@@ -117,17 +135,25 @@ func (c *Client) list(ctx context.Context, req *securitycenterpb.ListFindingsReq
 
 // add keeps one result if it is a finding of w that was not listed before. The
 // filter matches substrings: "/services/shop" finds "shop-2" as well.
-func (l *listing) add(r *securitycenterpb.ListFindingsResponse_ListFindingsResult, w finding.Workload, seen map[string]bool) {
+func (l *listing) add(r *securitycenterpb.ListFindingsResponse_ListFindingsResult, w finding.Workload, seen map[string]bool, win window) {
 	pb := r.GetFinding()
 	if t := pb.GetEventTime(); t != nil {
 		l.oldest = t.AsTime()
+		if l.oldest.Before(win.from) && len(l.older) == maxHistory {
+			return
+		}
 	}
 	f := finding.FromProto(pb, r.GetResource())
 	if f == nil || !f.Workload.Same(w) || seen[f.CanonicalName] {
 		return
 	}
 	seen[f.CanonicalName] = true
-	l.findings = append(l.findings, *f)
+	if f.EventTime.Before(win.from.Add(win.margin)) && !f.EventTime.IsZero() && len(l.older) < maxHistory {
+		l.older = append(l.older, reduced(f))
+	}
+	if !f.EventTime.Before(win.from) || f.EventTime.IsZero() {
+		l.findings = append(l.findings, *f)
+	}
 }
 
 // scope and plain are the forms of the names that go into a request.
@@ -137,36 +163,41 @@ var (
 )
 
 // relatedRequest writes the request for q, with a window that neighbours in
-// time are likely to share. Everything in it comes from an attacker's finding,
+// time are likely to share, which it returns, and as much of the time
+// before it as back says. Everything in it comes from an attacker's finding,
 // so that names other than plain ones are refused, not quoted.
-func relatedRequest(q evidence.RelatedQuery) (*securitycenterpb.ListFindingsRequest, error) {
+func relatedRequest(q evidence.RelatedQuery, back time.Duration) (req *securitycenterpb.ListFindingsRequest, win window, err error) {
 	w := q.Workload
 	switch {
 	case !scope.MatchString(q.Parent):
-		return nil, fmt.Errorf("parent %q is no organization, folder or project", q.Parent)
+		return nil, win, fmt.Errorf("parent %q is no organization, folder or project", q.Parent)
 	case q.Location != "" && !plain.MatchString(q.Location):
-		return nil, fmt.Errorf("location %q is no location", q.Location)
+		return nil, win, fmt.Errorf("location %q is no location", q.Location)
 	case !plain.MatchString(w.Location) || !plain.MatchString(w.Name):
-		return nil, fmt.Errorf("workload %q in %q is no Cloud Run workload", w.Name, w.Location)
+		return nil, win, fmt.Errorf("workload %q in %q is no Cloud Run workload", w.Name, w.Location)
 	case q.From.IsZero() || q.To.Before(q.From):
-		return nil, fmt.Errorf("no window from %v to %v", q.From, q.To)
+		return nil, win, fmt.Errorf("no window from %v to %v", q.From, q.To)
 	}
 	names, err := nameFilter(w)
 	if err != nil {
-		return nil, err
+		return nil, win, err
 	}
 	parent := q.Parent + "/sources/-"
 	if q.Location != "" {
 		parent += "/locations/" + q.Location
 	}
 	from, to := align(q.From, q.To)
+	win, oldest := window{from: from, margin: max(to.Sub(from)/4, 2*time.Minute)}, from
+	if back > 0 {
+		oldest = from.Add(-back - win.margin).Truncate(24 * time.Hour)
+	}
 	return &securitycenterpb.ListFindingsRequest{
 		Parent: parent,
 		Filter: fmt.Sprintf("%s AND event_time >= %q AND event_time <= %q",
-			names, from.Format(time.RFC3339), to.Format(time.RFC3339)),
+			names, oldest.Format(time.RFC3339), to.Format(time.RFC3339)),
 		OrderBy:  "event_time desc",
 		PageSize: pageSize,
-	}, nil
+	}, win, nil
 }
 
 // nameFilter restricts to resource names that hold the workload's path. The

@@ -38,6 +38,9 @@ type Options struct {
 	ReadCircuit, WriteCircuit *upstream.Circuit
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
+	// History is how far back listings of related findings reach for what ran
+	// before, see Client.ReadHistory; 0 for not at all.
+	History time.Duration
 }
 
 // Client lists findings and writes marks. It is safe for concurrent use.
@@ -50,13 +53,18 @@ type Client struct {
 	now     func() time.Time
 	flights flights
 	scopes  scopes
+	back    time.Duration
+	past    past
 }
 
-var _ evidence.FindingLister = (*Client)(nil)
+var (
+	_ evidence.FindingLister = (*Client)(nil)
+	_ evidence.HistoryReader = (*Client)(nil)
+)
 
 // New returns a client. It does not call the API.
 func New(ctx context.Context, o Options) (*Client, error) {
-	c := &Client{reads: o.Reads, writes: o.Writes, reading: o.ReadCircuit, writing: o.WriteCircuit, now: o.Now}
+	c := &Client{reads: o.Reads, writes: o.Writes, reading: o.ReadCircuit, writing: o.WriteCircuit, now: o.Now, back: o.History}
 	if c.now == nil {
 		c.now = time.Now
 	}

@@ -231,6 +231,11 @@ func (s *server) UpdateSecurityMarks(_ context.Context, req *securitycenterpb.Up
 // start serves s on loopback and returns the client under test.
 func start(t testing.TB, s *server, reads, writes *quota.Budget) *scc.Client {
 	t.Helper()
+	return startWith(t, s, scc.Options{Reads: reads, Writes: writes})
+}
+
+func startWith(t testing.TB, s *server, o scc.Options) *scc.Client {
+	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,11 +244,8 @@ func start(t testing.TB, s *server, reads, writes *quota.Budget) *scc.Client {
 	securitycenterpb.RegisterSecurityCenterServer(g, s)
 	go func() { _ = g.Serve(lis) }()
 	t.Cleanup(g.Stop)
-	c, err := scc.New(t.Context(), scc.Options{
-		ClientOptions: upstream.ClientOptions("http://" + lis.Addr().String()),
-		Reads:         reads,
-		Writes:        writes,
-	})
+	o.ClientOptions = upstream.ClientOptions("http://" + lis.Addr().String())
+	c, err := scc.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

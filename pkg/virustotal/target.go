@@ -3,10 +3,6 @@ package virustotal
 import (
 	"encoding/base64"
 	"errors"
-	"net/netip"
-	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
@@ -22,9 +18,6 @@ const (
 
 // guiURL begins the pages of VirusTotal's web interface.
 const guiURL = "https://www.virustotal.com/gui/"
-
-// maxURLBytes bounds a URL that is asked.
-const maxURLBytes = 2048
 
 // target is what is asked about an artifact.
 type target struct {
@@ -46,19 +39,19 @@ func targetOf(a evidence.Artifact) (target, error) {
 		}
 		return target{kind: kindFile, value: a.Value, path: "files/" + a.Value, objectType: "file", gui: guiURL + "file/" + a.Value}, nil
 	case kindDomain:
-		d, err := publicDomain(a.Value)
+		d, err := evidence.PublicDomain(a.Value)
 		if err != nil {
 			return target{}, err
 		}
 		return target{kind: kindDomain, value: d, path: "domains/" + d, objectType: "domain", gui: guiURL + "domain/" + d}, nil
 	case kindIP:
-		ip, err := publicIP(a.Value)
+		ip, err := evidence.PublicIP(a.Value)
 		if err != nil {
 			return target{}, err
 		}
 		return target{kind: kindIP, value: ip, path: "ip_addresses/" + ip, objectType: "ip_address", gui: guiURL + "ip-address/" + ip}, nil
 	case kindURL:
-		u, err := publicURL(a.Value)
+		u, err := evidence.PublicURL(a.Value)
 		if err != nil {
 			return target{}, err
 		}
@@ -70,78 +63,4 @@ func targetOf(a evidence.Artifact) (target, error) {
 // isSHA256 reports whether s is 64 lower-case hexadecimal digits.
 func isSHA256(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
-}
-
-// reserved are the addresses that mean nothing outside, beyond those that
-// netip knows (IANA special-purpose address registries, RFC 6890).
-var reserved = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("192.88.99.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("2001::/23"),
-	netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("3fff::/20"),
-}
-
-// globalV6 is all of IPv6 that is handed out for global use.
-var globalV6 = netip.MustParsePrefix("2000::/3")
-
-// publicIP returns a public address in its canonical form.
-func publicIP(s string) (string, error) {
-	ip, err := netip.ParseAddr(s)
-	if err != nil || ip.Zone() != "" {
-		return "", errors.New("not an IP address")
-	}
-	ip = ip.Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || (ip.Is6() && !globalV6.Contains(ip)) ||
-		slices.ContainsFunc(reserved, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-		return "", errors.New("private or reserved address")
-	}
-	return ip.String(), nil
-}
-
-var domainName = regexp.MustCompile(`^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$`)
-
-// publicDomain returns a public domain name in lower case. Names of one label
-// and names under the suffixes of private networks are refused
-// (https://www.iana.org/assignments/special-use-domain-names).
-func publicDomain(s string) (string, error) {
-	d := strings.TrimSuffix(strings.ToLower(s), ".")
-	if len(d) > 253 || !domainName.MatchString(d) {
-		return "", errors.New("not a public domain name")
-	}
-	switch d[strings.LastIndexByte(d, '.')+1:] {
-	case "internal", "local", "localhost", "localdomain", "lan", "home", "corp", "intranet", "private", "test", "example", "invalid", "onion", "arpa", "alt", "svc":
-		return "", errors.New("private or reserved domain name")
-	}
-	return d, nil
-}
-
-// publicURL returns a URL of a public host, without its fragment. One that
-// carries credentials is refused: VirusTotal would learn them.
-func publicURL(s string) (string, error) {
-	if len(s) > maxURLBytes {
-		return "", errors.New("URL too long")
-	}
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "ftp") || u.Host == "" {
-		return "", errors.New("not a URL of the web")
-	}
-	if u.User != nil {
-		return "", errors.New("URL with credentials")
-	}
-	if _, err := publicIP(u.Hostname()); err != nil {
-		if _, err := publicDomain(u.Hostname()); err != nil {
-			return "", errors.New("URL of a private or reserved host")
-		}
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return u.String(), nil
 }

@@ -214,6 +214,14 @@ run "refuses_a_setting_with_a_variable_of_its_own" {
   expect_failures = [var.settings]
 }
 
+run "refuses_lookups_of_something_else" {
+  command = plan
+  variables {
+    virustotal_lookups = "indicators"
+  }
+  expect_failures = [var.virustotal_lookups]
+}
+
 run "refuses_latest_key" {
   command = plan
   variables {

@@ -9,11 +9,12 @@ import (
 	"github.com/scc-enricher/scc-enricher/pkg/emulator"
 )
 
-// TestBurstOnOneContainer: a thousand findings on one container arrive at once, as pushes
-// that carry our own mark writes back too, with the real clients.
+// TestBurstOnOneContainer: hundreds of findings on one container arrive at once,
+// as pushes that carry our own mark writes back too, with the real clients.
+// BenchmarkOneContainer has a thousand.
 func TestBurstOnOneContainer(t *testing.T) {
 	t.Parallel()
-	n := 1000
+	n := 300
 	if testing.Short() {
 		n = 100
 	}

@@ -259,7 +259,7 @@ func (p *Pipeline) write(ctx context.Context, v *view) (*Result, error) {
 		return nil, err
 	}
 	if wrote {
-		result.Decision = Written
+		result.Decision, v.owed = Written, v.owed || v.poorer
 	}
 	if wrote && !v.poorer {
 		result.RecordErr = p.publish(ctx, v.rec)

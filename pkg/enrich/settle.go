@@ -76,7 +76,7 @@ func (p *Pipeline) askAgain(ctx context.Context, v *view, completes int) error {
 		return nil
 	}
 	t := followup.Task{Kind: followup.Complete, Attempt: completes, At: at}
-	if v.poorer {
+	if v.owed {
 		t.Group = anewGroup + v.f.CanonicalName + " " + v.f.EventTime.UTC().Format(time.RFC3339Nano)
 	}
 	return p.enqueue(ctx, v.f, t)
@@ -142,7 +142,7 @@ func resourceOf(f *finding.Finding) string {
 // comes back, or after a wait that doubles; not where the marks have it all,
 // and have had it of this very state of the incident.
 func (p *Pipeline) completeAt(v *view, attempt int) (time.Time, bool) {
-	if attempt >= maxCompletes || !v.poorer && marks.Read(p.Settings.MarkPrefix, v.want.Values).Status == record.Complete {
+	if attempt >= maxCompletes || !v.owed && marks.Read(p.Settings.MarkPrefix, v.want.Values).Status == record.Complete {
 		return time.Time{}, false
 	}
 	now := p.Now()
@@ -250,6 +250,7 @@ func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, 
 	c := *p.Collector
 	c.Findings = list
 	v := p.look(ctx, f, &c)
+	v.owed = anew
 	if in != nil {
 		v.in, v.known = &in.inc, in.known
 	}
@@ -260,10 +261,7 @@ func (p *Pipeline) refresh(ctx context.Context, f *finding.Finding, list given, 
 	if err != nil {
 		return nil, err
 	}
-	err = result.RecordErr
-	if !v.poorer || anew || result.Decision == Written {
-		err = errors.Join(err, p.askAgain(ctx, v, completes))
-	}
+	err = errors.Join(result.RecordErr, p.askAgain(ctx, v, completes))
 	if result.Decision != Written {
 		return nil, err
 	}

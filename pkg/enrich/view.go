@@ -29,8 +29,9 @@ type view struct {
 	inc   incident.Incident
 	rec   *record.Record
 	want  marks.Set
-	// poorer is true when evidence that the marks rest on could not be had now.
-	poorer bool
+	// poorer is true when evidence that the marks rest on could not be had now;
+	// owed when summary, reasons and plan are still to be told anew therefore.
+	poorer, owed bool
 }
 
 // look asks all sources.

@@ -18,6 +18,7 @@ func described(t *testing.T) map[string][]string {
 	m := NewMetrics()
 	m.Budget("virustotal", func() (int, int) { return 0, 0 })
 	m.Pending(func() int { return 0 })
+	m.Circuit("logs", func() bool { return false })
 	descs := make(chan *prometheus.Desc, 1000)
 	m.registry.Describe(descs)
 	close(descs)

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,27 +310,32 @@ func BenchmarkStart(b *testing.B) {
 
 // BenchmarkPath is the processor time of one finding from the notification's
 // bytes to its marks, without any input or output: the sources answer at once
-// what the emulated APIs answered before.
+// what the emulated APIs answered before. Each finding is on a service of its
+// own, with a hash, a path in its command line and log lines of its own, so that
+// nothing that names them has been seen before.
 func BenchmarkPath(b *testing.B) {
-	p, data, id := pathOf(b)
+	p, data, known := pathOf(b)
 	b.ReportAllocs()
-	var n atomic.Int64
+	n := 0
 	cpu := ownCPU(b)
 	for b.Loop() {
-		f, err := finding.Parse(bytes.ReplaceAll(data, id, fmt.Appendf(nil, "path%08d", n.Add(1))))
+		n++
+		known.rename(n)
+		f, err := finding.Parse([]byte(known.renamed(data)))
 		if err != nil {
 			b.Fatal(err)
 		}
-		if res, err := p.Enrich(b.Context(), f); err != nil || res.Decision != enrich.Written {
+		known.f = f
+		if res, err := p.Enrich(b.Context(), f); err != nil || res.Decision != enrich.Written || !res.Record.Complete() {
 			b.Fatalf("%v: %v", res, err)
 		}
 	}
 	b.ReportMetric(float64((ownCPU(b)-cpu).Nanoseconds())/1000/float64(b.N), "cpu-µs/finding")
 }
 
-// pathOf is a pipeline whose sources have their answers, with a finding's
-// notification and the id in it.
-func pathOf(b *testing.B) (p *enrich.Pipeline, data, id []byte) {
+// pathOf is a pipeline whose sources have their answers, with the notification
+// of the finding that they were given for.
+func pathOf(b *testing.B) (p *enrich.Pipeline, data string, known *heldAnswers) {
 	b.Helper()
 	world := newShops(1)
 	emu, api, vt := startAPIs(b, emulator.Options{World: world, Quotas: endless()})
@@ -345,11 +349,13 @@ func pathOf(b *testing.B) (p *enrich.Pipeline, data, id []byte) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.close() })
-	emu.OnPublish(func(n emulator.Notification) { data = n.Data })
-	if err := emu.AddFinding(shopFinding("path00000000", 0), nil, nil); err != nil {
+	emu.OnPublish(func(n emulator.Notification) { data = string(n.Data) })
+	shell := shopFinding("path00000000", 0)
+	shell.Processes[0].Args[2] = `"id; uname -a; cat /srv/shop-0000/settings.py"`
+	if err := emu.AddFinding(shell, nil, nil); err != nil {
 		b.Fatal(err)
 	}
-	f, err := finding.Parse(data)
+	f, err := finding.Parse([]byte(data))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -358,32 +364,62 @@ func pathOf(b *testing.B) (p *enrich.Pipeline, data, id []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	known := &heldAnswers{res.Evidence}
+	known = &heldAnswers{e: res.Evidence}
 	collector := &evidence.Collector{Findings: known, Config: known, Logs: known, Reputation: known, SourceTimeout: 8 * time.Second}
 	if p, err = newPipeline(&settings.upstreams, collector); err != nil {
 		b.Fatal(err)
 	}
 	p.Writer = known
-	return p, data, []byte("path00000000")
+	return p, data, known
 }
 
-// heldAnswers are what the sources said before.
-type heldAnswers struct{ e *evidence.Evidence }
+// heldAnswers are what the sources said before, for another finding.
+type heldAnswers struct {
+	e              *evidence.Evidence
+	f              *finding.Finding
+	id, name, hash string
+}
+
+// rename makes them the answers for finding n.
+func (a *heldAnswers) rename(n int) {
+	a.id, a.name, a.hash = fmt.Sprintf("path%08d", n), fmt.Sprintf("shop-%06d", n), fmt.Sprintf("%x", sha256.Sum256(strconv.AppendInt(nil, int64(n), 10)))
+}
+
+// renamed is a text of theirs for that finding.
+func (a *heldAnswers) renamed(s string) string {
+	s = strings.ReplaceAll(strings.ReplaceAll(s, "shop-0000", a.name), testHash, a.hash)
+	return strings.ReplaceAll(s, "path00000000", a.id)
+}
 
 func (a *heldAnswers) ListRelated(context.Context, evidence.RelatedQuery) ([]finding.Finding, error) {
-	return a.e.Related, nil
+	return []finding.Finding{*a.f}, nil
 }
 
 func (a *heldAnswers) ReadConfig(context.Context, finding.Workload, time.Time) (*evidence.Config, error) {
-	return a.e.Config, nil
+	c := *a.e.Config
+	c.Resource, c.Revision, c.Containers = a.renamed(c.Resource), a.renamed(c.Revision), slices.Clone(c.Containers)
+	for i := range c.Containers {
+		c.Containers[i].Image = a.renamed(c.Containers[i].Image)
+	}
+	return &c, nil
 }
 
 func (a *heldAnswers) ReadLogs(context.Context, evidence.LogQuery) (evidence.Logs, error) {
-	return a.e.Logs, nil
+	l := a.e.Logs
+	l.Entries = slices.Clone(l.Entries)
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		e.Text, e.Revision = a.renamed(e.Text), a.renamed(e.Revision)
+	}
+	return l, nil
 }
 
 func (a *heldAnswers) Lookup(context.Context, []evidence.Artifact) ([]evidence.Reputation, error) {
-	return a.e.Reputations, nil
+	list := slices.Clone(a.e.Reputations)
+	for i := range list {
+		list[i].Artifact.Value, list[i].URL = a.renamed(list[i].Artifact.Value), a.renamed(list[i].URL)
+	}
+	return list, nil
 }
 
 func (a *heldAnswers) WriteMarks(context.Context, marks.Write) error { return nil }

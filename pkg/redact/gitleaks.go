@@ -37,6 +37,30 @@ type ruleSet struct {
 type keyword struct {
 	word string
 	rule int
+	// alnum is how many letters or digits follow the word wherever the rule
+	// matches; 0 where that is not known.
+	alnum int
+}
+
+// vaultRule finds HashiCorp Vault's service tokens by the keyword "s.", which
+// most texts hold; its expression wants 24 letters or digits to follow.
+const (
+	vaultRule  = "vault-service-token"
+	vaultWord  = "s."
+	vaultAlnum = 24
+)
+
+// alnums reports whether n letters or digits stand at low[i:].
+func alnums(low string, i, n int) bool {
+	if len(low) < i+n {
+		return false
+	}
+	for _, c := range []byte(low[i : i+n]) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // leakRule is one rule of gitleaks. Allowlists are kept for the generic rule
@@ -121,7 +145,11 @@ func (set *ruleSet) add(word string, rule int) {
 		set.bucket[pair] = n
 		set.buckets = append(set.buckets, nil)
 	}
-	set.buckets[n] = append(set.buckets[n], keyword{word, rule})
+	k := keyword{word: word, rule: rule}
+	if rule >= 0 && word == vaultWord && set.rules[rule].id == vaultRule {
+		k.alnum = vaultAlnum
+	}
+	set.buckets[n] = append(set.buckets[n], k)
 }
 
 // find adds what the rules find in the text.
@@ -147,6 +175,9 @@ func (set *ruleSet) find(f *finder) {
 				if at, to := genericWindow(low, i, len(k.word)); to > 0 && !f.has(at) {
 					set.match(f, rule, i, to)
 				}
+				continue
+			}
+			if k.alnum > 0 && !alnums(low, i+len(k.word), k.alnum) {
 				continue
 			}
 			if end := seen[k.rule]; i < end {

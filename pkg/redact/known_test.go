@@ -47,3 +47,38 @@ func TestKnown(t *testing.T) {
 		t.Error("a text that nobody asked for is not forgotten")
 	}
 }
+
+// TestVaultWord: gitleaks' expression wants as many letters or digits after
+// the keyword as are asked for before it runs.
+func TestVaultWord(t *testing.T) {
+	t.Parallel()
+	r, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := "s.Zq8mXw3Lr5Tn7Vb1Kd9Pf2Hc" // made up: 24 behind the keyword
+	for text, want := range map[string]string{
+		"vault login " + token:                  "vault login " + Mask,
+		token:                                   Mask,
+		"run.services." + token + "; run.jobs.": "run.services." + Mask + "; run.jobs.",
+		"vault login " + token[:len(token)-1]:   "vault login " + token[:len(token)-1],
+	} {
+		if got := r.Text(text); got != want {
+			t.Errorf("Text(%q) is %q, want %q", text, got, want)
+		}
+	}
+	found := false
+	for _, rule := range r.leaks.rules {
+		if rule.id != vaultRule {
+			continue
+		}
+		re, err := rule.regex()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = strings.Contains(re.String(), fmt.Sprintf(`s\.(?i:[a-z0-9]{%d})`, vaultAlnum))
+	}
+	if !found {
+		t.Error("gitleaks' rule for Vault's tokens is another one now")
+	}
+}

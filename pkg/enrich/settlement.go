@@ -61,7 +61,7 @@ func (s *settlement) group() {
 			continue
 		}
 		inc := incident.Group(f, s.list.findings, s.p.Settings.Window, s.p.Settings.MaxSpan)
-		g := &group{inc: inc, known: s.p.standings(inc)}
+		g := &group{inc: inc, known: s.p.standings(inc.Members)}
 		for _, m := range g.inc.Members {
 			s.groups[m.Finding.StableName()] = g
 		}
@@ -161,7 +161,7 @@ func (p *Pipeline) told(f *finding.Finding, inc incident.Incident) map[string]st
 	known := marks.Read(p.Settings.MarkPrefix, f.Marks)
 	joint := assess.Joint{Score: known.Score, Verdict: assess.Verdict(known.Verdict), Priority: known.Priority, Action: assess.Action(known.NextAction)}
 	if st, ok := p.standing(f); !inc.Alone() || ok && st.OwnScore != known.Score {
-		joint = p.joint(inc, p.standings(inc))
+		joint = p.joint(inc, p.standings(inc.Members))
 	}
 	change := p.company(inc)
 	change["score"], change["verdict"] = fmt.Sprintf("%03d", joint.Score), string(joint.Verdict)

@@ -60,9 +60,9 @@ func sameMarks(a, b map[string]string) bool {
 
 // standings are what the members say by themselves: by their marks, and where
 // these do not say it, by an estimate from the finding alone.
-func (p *Pipeline) standings(inc incident.Incident) map[string]assess.Standing {
-	out := make(map[string]assess.Standing, len(inc.Members))
-	for _, m := range inc.Members {
+func (p *Pipeline) standings(members []incident.Member) map[string]assess.Standing {
+	out := make(map[string]assess.Standing, len(members))
+	for _, m := range members {
 		st, ok := p.standing(m.Finding)
 		if !ok {
 			st = p.estimate(m.Finding)

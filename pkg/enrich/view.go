@@ -109,7 +109,7 @@ func (p *Pipeline) assess(v *view) {
 	}
 	known := v.known
 	if known == nil {
-		known = p.standings(v.inc)
+		known = p.standings(v.inc.Others())
 	}
 	a := p.Policy.Assess(assess.Input{Finding: v.f, Incident: v.inc, Evidence: v.ev, Standings: known, Earlier: p.earlierOnes(v)})
 	v.rec = record.New(record.Input{

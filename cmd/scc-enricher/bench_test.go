@@ -315,6 +315,7 @@ func BenchmarkStart(b *testing.B) {
 // nothing that names them has been seen before.
 func BenchmarkPath(b *testing.B) {
 	p, data, known := pathOf(b)
+	boundMemory() // as serve does
 	b.ReportAllocs()
 	n := 0
 	cpu := ownCPU(b)

@@ -124,7 +124,7 @@ func New(p *Pipeline) (*Pipeline, error) {
 		return nil, fmt.Errorf("cache of finished findings: %w", err)
 	}
 	p.recent = cache
-	p.times, err = otter.New(&otter.Options[string, []time.Time]{MaximumSize: timesEntries})
+	p.times, err = otter.New(&otter.Options[string, []time.Time]{MaximumSize: timesEntries, Executor: func(work func()) { work() }})
 	if err != nil {
 		return nil, fmt.Errorf("cache of event times: %w", err)
 	}

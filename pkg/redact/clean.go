@@ -60,11 +60,20 @@ func strip(s string, lines bool) string {
 	return b.String()
 }
 
-// plain reports whether s is printable ASCII (with single inner spaces, if
-// it is to be one line) and so needs no stripping.
+// plain reports whether s is printable (with single inner spaces, if it is to be
+// one line) and so needs no stripping.
 func plain(s string, lines bool) bool {
-	for i := range len(s) {
-		if c := s[i]; c-0x20 >= 0x7f-0x20 && (!lines || c != '\n' && c != '\t') {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 || hidden(r) || unicode.IsSpace(r) {
+				return false
+			}
+			i += n - 1
+			continue
+		}
+		if c-0x20 >= 0x7f-0x20 && (!lines || c != '\n' && c != '\t') {
 			return false
 		}
 	}

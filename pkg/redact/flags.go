@@ -204,7 +204,11 @@ func secretPart(kind flagKind, v string) (lo, hi int) {
 }
 
 func flagGap(c byte) bool {
-	return strings.IndexByte(" \t\r\n;|&()\"'`,[]{}", c) >= 0
+	switch c {
+	case ' ', '\t', '\r', '\n', ';', '|', '&', '(', ')', '"', '\'', '`', ',', '[', ']', '{', '}':
+		return true
+	}
+	return false
 }
 
 // maskArgs masks the arguments that are secret because of the one before

@@ -29,9 +29,12 @@ func (k *known) has(s string) bool {
 	}
 	k.mu.RLock()
 	_, young := k.young[s]
-	_, old := k.old[s]
+	old := false
+	if !young {
+		_, old = k.old[s]
+	}
 	k.mu.RUnlock()
-	if old && !young {
+	if old {
 		k.add(s)
 	}
 	return young || old

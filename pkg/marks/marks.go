@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Schema is the version of the marks, the value of the mark "schema".
@@ -181,16 +183,16 @@ func pick(prefix string, all map[string]string) map[string]mark {
 // Case and surrounding space do not count, because Security Command Center may
 // change them.
 func digest(value func(name string) (string, bool)) string {
-	buf := make([]byte, 0, 4<<10)
+	buf, low := make([]byte, 0, 6<<10), make([]byte, 0, 2<<10)
 	for _, name := range ordered {
 		v, ok := value(name)
 		if !ok || name == "digest" || name == "time" {
 			continue
 		}
-		v = lower(strings.TrimSpace(v))
+		low = appendLower(low[:0], strings.TrimSpace(v))
 		buf = append(append(buf, name...), ' ')
-		buf = strconv.AppendInt(buf, int64(len(v)), 10) // tells where the value ends
-		buf = append(append(append(buf, ' '), v...), '\n')
+		buf = strconv.AppendInt(buf, int64(len(low)), 10) // tells where the value ends
+		buf = append(append(append(buf, ' '), low...), '\n')
 	}
 	sum := sha256.Sum256(buf)
 	return hex.EncodeToString(sum[:16])
@@ -205,3 +207,20 @@ func readTime(s string) time.Time {
 }
 
 func lower(s string) string { return strings.ToLower(s) }
+
+// appendLower appends strings.ToLower(s), most of which is ASCII.
+func appendLower(b []byte, s string) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			b, i = append(b, c), i+1
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		b, i = utf8.AppendRune(b, unicode.ToLower(r)), i+n
+	}
+	return b
+}

@@ -1,8 +1,8 @@
 package marks
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -18,10 +18,13 @@ const maxEssential = 3
 // command. Who is to contain at once reads, after the essential evidence, how to
 // contain: evidence that would crowd that out is there without its command.
 func plan(r *record.Record) string {
-	steps, first := r.Plan, -1
+	steps, first := make([]*record.Step, len(r.Plan)), -1
+	for i := range r.Plan {
+		steps[i] = &r.Plan[i]
+	}
 	if r.Assessment.NextAction == string(assess.ContainNow) {
 		steps = containFirst(steps)
-		first = slices.IndexFunc(steps, func(s record.Step) bool { return s.Phase == assess.PhaseContain })
+		first = slices.IndexFunc(steps, contains)
 	}
 	var lines []string
 	left := maxLong
@@ -30,12 +33,12 @@ func plan(r *record.Record) string {
 		if i < first {
 			room -= reserve(i, first, steps)
 		}
-		text := line(i, &steps[i])
+		text := line(i, steps[i])
 		if n := utf8.RuneCountInString(text); n > room {
 			if i > first && n < maxLong {
 				break
 			}
-			if text = head(i, &steps[i]); utf8.RuneCountInString(text) > room {
+			if text = head(i, steps[i]); utf8.RuneCountInString(text) > room {
 				break
 			}
 		}
@@ -48,12 +51,12 @@ func plan(r *record.Record) string {
 // reserve is the room that the steps after i up to the first containment step
 // need at least: the titles of evidence, and that step with its command if that
 // is of ordinary length.
-func reserve(i, first int, steps []record.Step) int {
+func reserve(i, first int, steps []*record.Step) int {
 	n := 0
 	for j := i + 1; j <= first; j++ {
-		text := head(j, &steps[j])
+		text := head(j, steps[j])
 		if j == first {
-			if whole := line(j, &steps[j]); utf8.RuneCountInString(whole) <= maxLong/2 {
+			if whole := line(j, steps[j]); utf8.RuneCountInString(whole) <= maxLong/2 {
 				text = whole
 			}
 		}
@@ -64,11 +67,11 @@ func reserve(i, first int, steps []record.Step) int {
 
 // containFirst puts the steps of containment behind the essential ones of
 // evidence. Evidence that would come too late is left to the record.
-func containFirst(plan []record.Step) []record.Step {
-	if !slices.ContainsFunc(plan, func(s record.Step) bool { return s.Phase == assess.PhaseContain }) {
+func containFirst(plan []*record.Step) []*record.Step {
+	if !slices.ContainsFunc(plan, contains) {
 		return plan
 	}
-	var evidence, contain, rest []record.Step
+	var evidence, contain, rest []*record.Step
 	for _, s := range plan {
 		switch s.Phase {
 		case assess.PhaseEvidence:
@@ -82,8 +85,10 @@ func containFirst(plan []record.Step) []record.Step {
 	return slices.Concat(essential(evidence), contain, rest)
 }
 
+func contains(s *record.Step) bool { return s.Phase == assess.PhaseContain }
+
 // essential are the steps without which containment would lose most, in their order.
-func essential(steps []record.Step) []record.Step {
+func essential(steps []*record.Step) []*record.Step {
 	keep := make([]bool, len(steps))
 	n := 0
 	for _, id := range []string{"save_config", "save_logs", "save_execution", "save_revision", "keep_image", ""} {
@@ -94,7 +99,7 @@ func essential(steps []record.Step) []record.Step {
 			}
 		}
 	}
-	var out []record.Step
+	var out []*record.Step
 	for i := range steps {
 		if keep[i] {
 			out = append(out, steps[i])
@@ -113,5 +118,5 @@ func line(i int, s *record.Step) string {
 
 // head is the number and the title of a step.
 func head(i int, s *record.Step) string {
-	return fmt.Sprintf("%d. %s", i+1, redact.Clean(s.Title, maxShort/2))
+	return strconv.Itoa(i+1) + ". " + redact.Clean(s.Title, maxShort/2)
 }

@@ -231,7 +231,12 @@ func list(elements []string, sep string, limit int) string {
 
 // element takes out of a name what the notation name(count) needs.
 func element(s string) string {
-	return strings.TrimSpace(strings.NewReplacer("(", " ", ")", " ", ",", " ").Replace(s))
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == '(' || r == ')' || r == ',' {
+			return ' '
+		}
+		return r
+	}, s))
 }
 
 // ending keeps the last parts of a chain that is too long.

@@ -130,7 +130,10 @@ func LogsURL(q LogQuery) string {
 
 // quoteLog quotes a string of the Logging query language.
 func quoteLog(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s) + `"`
+	if strings.ContainsAny(s, "\\\"\n\r") {
+		s = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s)
+	}
+	return `"` + s + `"`
 }
 
 // escapeMatrix escapes the value of a path parameter, where "+" is not a space.

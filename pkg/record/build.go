@@ -50,6 +50,9 @@ type builder struct {
 	commands map[*finding.Process]string
 }
 
+// textsExpected is how many texts an ordinary record has.
+const textsExpected = 128
+
 type textKey struct {
 	text  string
 	limit int

@@ -104,7 +104,7 @@ type Input struct {
 // New makes the record of an enrichment. Everything that is text passes r,
 // which must not be nil.
 func New(in Input, r *redact.Redactor) *Record {
-	b := builder{r: r, in: in, f: in.Finding, ev: in.Evidence, seen: map[textKey]string{}, commands: map[*finding.Process]string{}}
+	b := builder{r: r, in: in, f: in.Finding, ev: in.Evidence, seen: make(map[textKey]string, textsExpected), commands: map[*finding.Process]string{}}
 	if b.f == nil {
 		b.f = &finding.Finding{}
 	}

@@ -85,7 +85,10 @@ func (s *settlement) round(ctx context.Context, due func(*finding.Finding, *grou
 				g.known[f.StableName()], g.joint = after, nil
 			}
 		}
-		errs = append(errs, err)
+		// A member that is gone needs nothing, and must not hide what others need.
+		if f, ok := errors.AsType[*Failure](err); !ok || !f.Permanent {
+			errs = append(errs, err)
+		}
 	}
 	return wrote, errors.Join(errs...)
 }

@@ -62,7 +62,7 @@ func TestScriptCanDisagree(t *testing.T) {
 	t.Parallel()
 	w, script := readWorld(t, nil), read(t, "gcloud/install.sh")
 	before := len(compareScript(w, script))
-	for _, text := range []string{"$name-push", "$name-backfill", "--ack-deadline=60", "--concurrency=20", "NOT mute", "--max-delivery-attempts=20"} {
+	for _, text := range []string{"$name-push", "$name-backfill", "--ack-deadline=60", "--concurrency=20", "NOT mute", "--max-delivery-attempts=100"} {
 		if got := compareScript(w, strings.ReplaceAll(script, text, "")); len(got) <= before {
 			t.Errorf("a script without %s agrees", text)
 		}

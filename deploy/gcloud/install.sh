@@ -299,7 +299,7 @@ run gcloud iam service-accounts add-iam-policy-binding "$caller" "--member=$pubs
 push=(
   "--push-endpoint=$url/push" "--push-auth-service-account=$caller" "--push-auth-token-audience=$url"
   --ack-deadline=60 --min-retry-delay=10s --max-retry-delay=600s --message-retention-duration=7d --expiration-period=never
-  "--dead-letter-topic=$name-dead-letters" --max-delivery-attempts=20
+  "--dead-letter-topic=$name-dead-letters" --max-delivery-attempts=100
 )
 ensure gcloud pubsub subscriptions describe "$name-push" "$p" -- \
   gcloud pubsub subscriptions create "$name-push" "--topic=$name-findings" "${push[@]}" "$p" -- \
@@ -321,7 +321,7 @@ if $records; then
   to_table=(
     "--bigquery-table=$project:$dataset.records" --write-metadata
     --ack-deadline=60 --min-retry-delay=10s --max-retry-delay=600s --message-retention-duration=7d --expiration-period=never
-    "--dead-letter-topic=$name-record-dead-letters" --max-delivery-attempts=20
+    "--dead-letter-topic=$name-record-dead-letters" --max-delivery-attempts=100
   )
   ensure gcloud pubsub subscriptions describe "$name-records" "$p" -- \
     gcloud pubsub subscriptions create "$name-records" "--topic=$name-records" "${to_table[@]}" "$p" -- \

@@ -107,8 +107,8 @@ resource "google_pubsub_subscription" "push" {
   }
 
   # What may succeed later waits this long between attempts. The pause doubles,
-  # so 20 attempts span about two hours. Pub/Sub keeps to it as well as it can, and
-  # has been seen to be twice as fast: count on one hour before dead letters.
+  # so 100 attempts span about 16 hours. Pub/Sub keeps to it as well as it can, and
+  # has been seen to be twice as fast: count on 8 hours before dead letters.
   retry_policy {
     minimum_backoff = "10s"
     maximum_backoff = "600s"

@@ -75,7 +75,7 @@ resource "google_pubsub_subscription" "records" {
 
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.record_dead_letters[0].id
-    max_delivery_attempts = 20
+    max_delivery_attempts = 100
   }
 
   # Pub/Sub refuses a subscription whose table it may not write.

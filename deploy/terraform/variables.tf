@@ -307,7 +307,7 @@ variable "scc_writes_per_minute" {
 variable "max_delivery_attempts" {
   description = "Deliveries of one finding before Pub/Sub puts it on the dead-letter topic, 5 to 100."
   type        = number
-  default     = 20
+  default     = 100
 
   validation {
     condition     = var.max_delivery_attempts >= 5 && var.max_delivery_attempts <= 100

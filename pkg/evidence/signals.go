@@ -34,9 +34,11 @@ const (
 	SignalIndicatorSeen = "indicator_seen"
 	// SignalProcessNameSeen: a binary or script of the finding is named in a log line.
 	SignalProcessNameSeen = "process_name_seen"
-	// SignalProbeThenHit: a client got many distinct client errors and then a success.
+	// SignalProbeThenHit: a client got many distinct client errors, or two for
+	// files that hold secrets, and then a success.
 	SignalProbeThenHit = "probe_then_hit"
-	// SignalUploadedScript: a request for code that was uploaded before.
+	// SignalUploadedScript: a request for code that was uploaded before, or a
+	// POST to a script among what others have stored.
 	SignalUploadedScript = "uploaded_script"
 	// SignalUpload: a file was uploaded in the minutes before the event.
 	SignalUpload = "upload"

@@ -13,6 +13,8 @@ const (
 	// probeErrors client errors on at least probePaths paths make a probe.
 	probeErrors = 5
 	probePaths  = 3
+	// probeSecrets files that no visitor asks for make one too.
+	probeSecrets = 2
 )
 
 // The patterns run on decoded text in lower case. Separators must be ones that
@@ -153,12 +155,14 @@ func scannerAgent(agent string) bool {
 }
 
 // probeHits returns the requests that succeeded for a client that had before
-// got many client errors on distinct paths: what a directory scan ends with.
+// got many client errors on distinct paths, or on two files that only those ask
+// for who look for secrets: what a directory scan ends with.
 // Missing pictures and style sheets are how ordinary browsers get a 404.
 func probeHits(l Logs) []int {
 	type client struct {
-		errors int
-		paths  map[string]bool
+		errors  int
+		secrets int
+		paths   map[string]bool
 	}
 	clients := map[string]*client{}
 	var hits []int
@@ -177,12 +181,26 @@ func probeHits(l Logs) []int {
 		switch {
 		case r.Status >= 400 && r.Status < 500 && r.Status != 429 && !asset(p):
 			c.errors++
+			if !c.paths[p] && secretFile(p) {
+				c.secrets++
+			}
 			c.paths[p] = true
-		case r.Status >= 200 && r.Status < 300 && c.errors >= probeErrors && len(c.paths) >= probePaths && !c.paths[p]:
+		case r.Status >= 200 && r.Status < 300 && !c.paths[p] &&
+			(c.errors >= probeErrors && len(c.paths) >= probePaths || c.secrets >= probeSecrets):
 			hits = append(hits, i)
 		}
 	}
 	return hits
+}
+
+// secretFile reports whether a path is one that no page links to and that holds
+// secrets where somebody left it behind.
+func secretFile(p string) bool {
+	p = decode(p)
+	base := path.Base(p)
+	return strings.HasPrefix(base, ".env") || strings.HasPrefix(base, "wp-config.php") || base == "id_rsa" || base == ".htpasswd" ||
+		base == ".npmrc" || base == ".pgpass" || base == ".git-credentials" || base == "phpinfo.php" ||
+		containsAny(p+"/", "/.git/", "/.svn/", "/.aws/", "/.ssh/", "/.docker/", "/.kube/", "/actuator/env/", "/actuator/heapdump/")
 }
 
 // asset reports whether a path is a picture, font or the like.

@@ -9,7 +9,8 @@ import (
 // uploadedScripts returns the requests for server-side code that somebody has
 // uploaded before: for a script below a folder of uploads after an upload, or
 // for the very path that was written. A script that the service had all along
-// answers without an upload.
+// answers without an upload; but one among what others have stored that is
+// posted to is a web shell, whenever it came.
 func uploadedScripts(l Logs) []int {
 	var out []int
 	fromApp := !hasRequests(l)
@@ -22,7 +23,7 @@ func uploadedScripts(l Logs) []int {
 		}
 		p, _, _ := strings.Cut(decode(stripOrigin(bound(r.URL))), "?")
 		refused := r.Status >= 300 && r.Status < 500
-		if (written[p] || uploaded && inUploads(p)) && isScript(p) && !refused && r.Method != http.MethodPut {
+		if (written[p] || uploaded && inUploads(p) || r.Method == http.MethodPost && stored(p)) && isScript(p) && !refused && r.Method != http.MethodPut {
 			out = append(out, i)
 			continue
 		}
@@ -49,6 +50,27 @@ func inUploads(p string) bool {
 	for seg := range strings.SplitSeq(path.Dir(p), "/") {
 		switch seg {
 		case "upload", "uploads", "uploaded", "files", "file", "media", "attachments", "images", "img", "tmp", "temp", "avatars", "userfiles", "documents":
+			return true
+		}
+	}
+	return false
+}
+
+// stored reports whether a path lies below a folder that holds nothing but what
+// others have sent, and is not named like the page that takes it.
+func stored(p string) bool {
+	name := strings.TrimSuffix(path.Base(p), path.Ext(p))
+	for _, own := range []string{
+		"upload", "save", "store", "add", "new", "create", "edit", "update", "delete", "remove", "list", "get", "view", "show",
+		"download", "import", "export", "index", "default", "main", "handle", "process", "ajax", "api", "action", "connector", "file", "media", "image",
+	} {
+		if strings.Contains(name, own) {
+			return false
+		}
+	}
+	for seg := range strings.SplitSeq(path.Dir(p), "/") {
+		switch seg {
+		case "uploads", "uploaded", "attachments", "avatars", "userfiles":
 			return true
 		}
 	}

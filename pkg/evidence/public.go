@@ -2,11 +2,14 @@ package evidence
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // maxURLBytes bounds a URL that is asked about.
@@ -49,9 +52,10 @@ func PublicIP(s string) (string, error) {
 
 var domainName = regexp.MustCompile(`^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$`)
 
-// PublicDomain returns a public domain name in lower case. Names of one label
-// and names under the suffixes of private networks are refused
-// (https://www.iana.org/assignments/special-use-domain-names).
+// PublicDomain returns a public domain name in lower case. Names of one label,
+// names under the suffixes of private networks
+// (https://www.iana.org/assignments/special-use-domain-names) and under a top
+// level that the public suffix list does not know ("db.consul") are refused.
 func PublicDomain(s string) (string, error) {
 	d := strings.TrimSuffix(strings.ToLower(s), ".")
 	if len(d) > 253 || !domainName.MatchString(d) {
@@ -61,10 +65,14 @@ func PublicDomain(s string) (string, error) {
 	case "internal", "local", "localhost", "localdomain", "lan", "home", "corp", "intranet", "private", "test", "example", "invalid", "onion", "arpa", "alt", "svc":
 		return "", errors.New("private or reserved domain name")
 	}
+	if suffix, icann := publicsuffix.PublicSuffix(d); !icann && !strings.Contains(suffix, ".") {
+		return "", errors.New("domain name of a private network")
+	}
 	return d, nil
 }
 
-// PublicURL returns a URL of a public host, without its fragment. One that
+// PublicURL returns a URL of a public host, in the one spelling of its host and
+// without its fragment. One that
 // carries credentials is refused: VirusTotal would learn them.
 func PublicURL(s string) (string, error) {
 	if len(s) > maxURLBytes {
@@ -82,6 +90,8 @@ func PublicURL(s string) (string, error) {
 			return "", errors.New("URL of a private or reserved host")
 		}
 	}
+	name, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
+	u.Host = strings.TrimSuffix(net.JoinHostPort(name, port), ":")
 	u.Fragment, u.RawFragment = "", ""
 	return u.String(), nil
 }

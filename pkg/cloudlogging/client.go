@@ -102,6 +102,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	}
 	cache, err := otter.New(&otter.Options[evidence.LogQuery, answer]{
 		MaximumWeight:    cacheBytes,
+		Executor:         func(work func()) { work() }, // cheaper than a goroutine for each write
 		Weigher:          func(_ evidence.LogQuery, a answer) uint32 { return a.weight() },
 		ExpiryCalculator: otter.ExpiryWriting[evidence.LogQuery, answer](keep),
 	})

@@ -45,6 +45,7 @@ func newStore(now func() time.Time) (*store, error) {
 	}
 	cache, err := otter.New(&otter.Options[string, entry]{
 		MaximumWeight: maxCacheBytes,
+		Executor:      func(work func()) { work() }, // cheaper than a goroutine for each write
 		Weigher: func(key string, e entry) uint32 {
 			n := 128 + len(key)
 			if e.value != nil {

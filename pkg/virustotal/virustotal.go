@@ -127,9 +127,25 @@ func (c *Client) String() string { return "virustotal.Client" }
 // GoString names the Client and nothing inside it.
 func (c *Client) GoString() string { return c.String() }
 
+// maxIdleConns is how many connections wait for the next lookup: as many as
+// deliveries are handled at once. HTTP/2 needs one, a proxy with HTTP/1.1 one a
+// lookup, and Go keeps two.
+const maxIdleConns = 64
+
+// newTransport is the default transport with room for connections.
+func newTransport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = maxIdleConns
+	return t
+}
+
 // New returns a Client, or an error if an option is invalid.
 func New(o Options) (*Client, error) {
-	c := &Client{budget: o.Budget, circuit: o.Circuit, now: o.Now, transport: http.DefaultTransport}
+	c := &Client{budget: o.Budget, circuit: o.Circuit, now: o.Now, transport: newTransport()}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -154,6 +170,7 @@ func New(o Options) (*Client, error) {
 	}
 	cache, err := otter.New(&otter.Options[string, evidence.Reputation]{
 		MaximumSize: cacheEntries,
+		Executor:    func(work func()) { work() }, // cheaper than a goroutine for each write
 		Clock:       clock{c.now},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, evidence.Reputation]) time.Duration {
 			if e.Value.State == evidence.OK {

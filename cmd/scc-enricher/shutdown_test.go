@@ -17,7 +17,9 @@ import (
 
 	"github.com/scc-enricher/scc-enricher/pkg/emulator"
 	"github.com/scc-enricher/scc-enricher/pkg/enrich"
+	"github.com/scc-enricher/scc-enricher/pkg/publish"
 	"github.com/scc-enricher/scc-enricher/pkg/redact"
+	"github.com/scc-enricher/scc-enricher/pkg/upstream"
 )
 
 // killedAfter is when Cloud Run kills an instance, counted from SIGTERM.
@@ -100,6 +102,7 @@ func (h *hangingPubSub) Publish(ctx context.Context, _ *pubsubpb.PublishRequest)
 // drain, to a Pub/Sub that does not answer, keeps the process no longer than
 // the platform waits.
 func TestShutdownWithHangingPubSub(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for the end of the drain: skipped with -short")
 	}
@@ -112,10 +115,18 @@ func TestShutdownWithHangingPubSub(t *testing.T) {
 	pubsubpb.RegisterPublisherServer(server, hanging)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
-	t.Setenv("PUBSUB_EMULATOR_HOST", l.Addr().String())
+	publisher, err := publish.New(t.Context(), publish.Options{
+		RecordTopic: "projects/" + testProject + "/topics/records", ClientOptions: upstream.ClientOptions("http://" + l.Addr().String()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	reached, release := make(chan struct{}), make(chan struct{})
-	r := newRig(t, rigOptions{topics: true, flags: []string{"--record-topic=projects/" + testProject + "/topics/records"}, emulator: emulator.Options{
+	r := newRig(t, rigOptions{topics: true, change: func(svc *service) {
+		svc.pipeline.Records = countedRecords{publisher, svc.metrics}
+		svc.closers = append(svc.closers, publisher.Close)
+	}, emulator: emulator.Options{
 		Intercept: func(_ context.Context, c emulator.Call) error {
 			if c.Name() == "UpdateSecurityMarks" {
 				close(reached)

@@ -66,6 +66,7 @@ func (p *Policy) joint(f *facts, members []Standing, findings []*finding.Finding
 	strongest, weight, explained, privileged, retry := 0, 0, -1, false, false
 	severity, exposure := "", ExposureUnknown
 	open, fired := map[string]bool{}, map[string]bool{}
+	s := &subject{cfg: &evidence.Config{}, ev: &evidence.Evidence{}} // of one member after the other
 	for i := range members {
 		st, m := &members[i], orEmpty(findings[i])
 		strongest = max(strongest, clamp(st.OwnScore))
@@ -83,7 +84,7 @@ func (p *Policy) joint(f *facts, members []Standing, findings []*finding.Finding
 		for id := range st.Points {
 			fired[id] = true
 		}
-		s := st.subject(m)
+		st.describe(s, m)
 		retry = retry || s.retry()
 		for _, name := range s.unanswered() {
 			open[name] = true

@@ -106,14 +106,17 @@ func (st *Standing) explained() int {
 	return n
 }
 
-// subject is as much of a member as its standing and its finding give back:
-// enough to say which sources are open. The command line is not read.
-func (st *Standing) subject(f *finding.Finding) *subject {
+// describe makes s as much of a member as its standing and its finding give
+// back: enough to say which sources are open. The command line is not read. The
+// configuration of s is empty and stays so.
+func (st *Standing) describe(s *subject, f *finding.Finding) {
 	status := func(name string) evidence.Status { return evidence.Status{State: st.Sources[name]} }
-	s := &subject{f: f, cfg: &evidence.Config{}, tree: f.Tree(), exposure: st.Exposure, ev: &evidence.Evidence{
+	ev := s.ev
+	*ev = evidence.Evidence{
 		FindingsState: status(sourceFindings), LogsState: status(sourceLogs),
 		ConfigState: status(sourceConfig), VTState: status(sourceVirusTotal),
-	}}
+	}
+	*s = subject{f: f, cfg: s.cfg, tree: f.Tree(), exposure: st.Exposure, ev: ev}
 	// Logs that were asked for and are empty are logs that cannot be seen.
 	s.ev.Logs.Visible = s.ev.LogsState.State == evidence.OK
 	if child := s.tree.Child; child != nil {
@@ -124,7 +127,6 @@ func (st *Standing) subject(f *finding.Finding) *subject {
 			}
 		}
 	}
-	return s
 }
 
 // members are all findings of the incident, the seed first, with what each says

@@ -142,7 +142,7 @@ func resourceOf(f *finding.Finding) string {
 // comes back, or after a wait that doubles; not where the marks have it all,
 // and have had it of this very state of the incident.
 func (p *Pipeline) completeAt(v *view, attempt int) (time.Time, bool) {
-	if attempt >= maxCompletes || !v.owed && marks.Read(p.Settings.MarkPrefix, v.want.Values).Status == record.Complete {
+	if attempt >= maxCompletes || !v.owed && v.want.Status(p.Settings.MarkPrefix) == record.Complete {
 		return time.Time{}, false
 	}
 	now := p.Now()

@@ -41,6 +41,9 @@ type Set struct {
 	Digest string
 }
 
+// Status is the value of the mark "status", or empty.
+func (s Set) Status(prefix string) string { return lower(s.Values[lower(prefix)+"status"]) }
+
 // Known is what an earlier write left on a finding.
 type Known struct {
 	// Present is true when there is any mark of ours.

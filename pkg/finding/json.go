@@ -70,8 +70,13 @@ func (n node) text() (string, bool) {
 	if !n.is('"') || len(n) < 2 {
 		return "", false
 	}
-	if raw := n[1 : len(n)-1]; bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
-		return string(raw), true
+	if raw := n[1 : len(n)-1]; utf8.Valid(raw) {
+		if bytes.IndexByte(raw, '\\') < 0 {
+			return string(raw), true
+		}
+		if s, ok := unescaped(raw); ok {
+			return s, true
+		}
 	}
 	var s string
 	if err := json.Unmarshal(n, &s); err != nil {

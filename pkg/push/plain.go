@@ -138,7 +138,7 @@ func (s *scanner) text() string {
 // base64 reads bytes in the standard alphabet, padded.
 func (s *scanner) base64() []byte {
 	value := s.raw()
-	if bytes.ContainsAny(value, "\r\n") { // the decoder would skip them; JSON does not allow them
+	if bytes.IndexByte(value, '\n') >= 0 || bytes.IndexByte(value, '\r') >= 0 { // the decoder would skip them; JSON does not allow them
 		s.ok = false
 	}
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(value)))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/scc-enricher/scc-enricher/pkg/evidence"
@@ -75,11 +74,7 @@ func (p *Pipeline) askAgain(ctx context.Context, v *view, completes int) error {
 	if !ok || p.FollowUps == nil {
 		return nil
 	}
-	t := followup.Task{Kind: followup.Complete, Attempt: completes, At: at}
-	if v.owed {
-		t.Group = anewGroup + v.f.CanonicalName + " " + v.f.EventTime.UTC().Format(time.RFC3339Nano)
-	}
-	return p.enqueue(ctx, v.f, t)
+	return p.enqueue(ctx, v.f, followup.Task{Kind: followup.Complete, Anew: v.owed, Attempt: completes, At: at})
 }
 
 // later puts a follow-up about a finding into the queue.
@@ -94,11 +89,6 @@ func (p *Pipeline) later(ctx context.Context, f *finding.Finding, kind followup.
 	}
 	return p.enqueue(ctx, f, t)
 }
-
-// anewGroup begins the group of a complete that is to run although the marks
-// say that every source has answered: their summary, reasons and plan are of
-// another time than their score.
-const anewGroup = "anew "
 
 // enqueue puts a task about a finding into the queue.
 func (p *Pipeline) enqueue(ctx context.Context, f *finding.Finding, t followup.Task) error {
@@ -120,7 +110,7 @@ func (p *Pipeline) postpone(ctx context.Context, seed *finding.Finding, t follow
 		return why
 	}
 	next := t.Attempt + 1
-	again := followup.Task{Kind: t.Kind, Group: t.Group, Attempt: next, At: p.Now().Add(wait << next)}
+	again := followup.Task{Kind: t.Kind, Group: t.Group, Anew: t.Anew, Attempt: next, At: p.Now().Add(wait << next)}
 	if t.Kind == followup.Settle {
 		again = again.Slotted(wait << next)
 	}
@@ -320,11 +310,10 @@ func (p *Pipeline) Complete(ctx context.Context, t followup.Task) error {
 	if !f.EventTime.Equal(t.EventTime) || f.State == finding.Inactive || f.Muted() {
 		return nil
 	}
-	anew := strings.HasPrefix(t.Group, anewGroup)
-	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete && !anew {
+	if marks.Read(p.Settings.MarkPrefix, f.Marks).Status == record.Complete && !t.Anew {
 		return nil
 	}
-	changed, err := p.refresh(ctx, f, listed, nil, t.Attempt+1, anew)
+	changed, err := p.refresh(ctx, f, listed, nil, t.Attempt+1, t.Anew)
 	if changed == nil || p.FollowUps == nil || !list.kept.Load() && marks.Read(p.Settings.MarkPrefix, changed).Incident == "" {
 		return err
 	}

@@ -26,6 +26,7 @@ type wire struct {
 	Resource  string    `json:"resource,omitempty"`
 	EventTime time.Time `json:"event_time"`
 	Group     string    `json:"group,omitempty"`
+	Anew      bool      `json:"anew,omitempty"`
 	Attempt   int       `json:"attempt"`
 	At        time.Time `json:"at"`
 }
@@ -38,7 +39,7 @@ func Encode(t Task) ([]byte, error) {
 	}
 	data, err := json.Marshal(wire{
 		Version: version, Kind: t.Kind, Finding: t.Finding, Name: t.Name, Resource: t.Resource,
-		EventTime: t.EventTime.UTC(), Group: t.Group, Attempt: t.Attempt, At: t.At.UTC(),
+		EventTime: t.EventTime.UTC(), Group: t.Group, Anew: t.Anew, Attempt: t.Attempt, At: t.At.UTC(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode follow-up task: %w", err)
@@ -71,7 +72,7 @@ func Decode(data []byte) (Task, error) {
 	}
 	t := Task{
 		Kind: w.Kind, Finding: w.Finding, Name: w.Name, Resource: w.Resource,
-		EventTime: w.EventTime.UTC(), Group: w.Group, Attempt: w.Attempt, At: w.At.UTC(),
+		EventTime: w.EventTime.UTC(), Group: w.Group, Anew: w.Anew, Attempt: w.Attempt, At: w.At.UTC(),
 	}
 	if err := t.valid(); err != nil {
 		return Task{}, err

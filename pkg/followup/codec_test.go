@@ -74,7 +74,7 @@ func TestEncodeInvalid(t *testing.T) {
 func TestEncodeWorstCase(t *testing.T) {
 	t.Parallel()
 	worst := strings.Repeat("\x01", 1024)
-	in := followup.Task{Kind: followup.Complete, Finding: worst, Name: worst, Resource: worst, Group: worst, Attempt: 1000, EventTime: event, At: event}
+	in := followup.Task{Kind: followup.Complete, Finding: worst, Name: worst, Resource: worst, Group: worst, Anew: true, Attempt: 1000, EventTime: event, At: event}
 	data, err := followup.Encode(in)
 	if err != nil {
 		t.Fatal(err)

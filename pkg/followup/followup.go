@@ -84,6 +84,9 @@ type Task struct {
 	// each must therefore do the work of all. Empty means that the task is for
 	// its finding at its event time alone.
 	Group string
+	// Anew has a Complete run although every source is said to have answered:
+	// what was concluded from them is of another time.
+	Anew bool
 	// Attempt counts the follow-ups that came before this one, from 0 to 1,000.
 	// The queue's own repetitions of a failed task do not change it.
 	Attempt int
@@ -126,12 +129,16 @@ func (t Task) work() string {
 	if t.Group != "" {
 		return fmt.Sprintf("%q group %q", t.Kind, t.Group)
 	}
-	return fmt.Sprintf("%q finding %q %d.%d", t.Kind, t.Finding, t.EventTime.Unix(), t.EventTime.Nanosecond())
+	work := fmt.Sprintf("%q finding %q %d.%d", t.Kind, t.Finding, t.EventTime.Unix(), t.EventTime.Nanosecond())
+	if t.Anew {
+		work += " anew"
+	}
+	return work
 }
 
 // ID is the identity of t: 40 lower-case hexadecimal digits that depend on
 // kind, group, attempt and At (to the microsecond), and where there is no group
-// on finding and event time. It is all hash because Cloud Tasks wants names
+// on finding, event time and Anew. It is all hash because Cloud Tasks wants names
 // that are spread evenly.
 func (t Task) ID() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s attempt %d at %d", t.work(), t.Attempt, t.At.UnixMicro()))

@@ -55,6 +55,7 @@ func TestID(t *testing.T) {
 		"no group: read at another name":     {single, with(single, func(t *followup.Task) { t.Name = "" }), true},
 		"no group: another finding":          {single, with(single, func(t *followup.Task) { t.Finding += "x" }), false},
 		"no group: another event":            {single, with(single, func(t *followup.Task) { t.EventTime = event.Add(1) }), false},
+		"no group: anew":                     {single, with(single, func(t *followup.Task) { t.Anew = true }), false},
 		"a group is no finding of that name": {single, with(single, func(t *followup.Task) { t.Group = t.Finding }), false},
 		"fields do not run into each other": {
 			with(base, func(t *followup.Task) { t.Group = `a" attempt 1`; t.Attempt = 1 }),

@@ -63,7 +63,7 @@ func TestFollowUpIsPostponed(t *testing.T) {
 		failed  bool
 	}{
 		"complete, the list fails":        {kind: followup.Complete, listErr: down, want: []string{"complete 1 in 2 min"}},
-		"complete, again":                 {kind: followup.Complete, attempt: 4, listErr: down, want: []string{"complete 5 in 32 min"}},
+		"complete, again":                 {kind: followup.Complete, attempt: 4, listErr: down, want: []string{"complete 5 in 35 min"}},
 		"complete, the last time":         {kind: followup.Complete, attempt: 8, listErr: down, failed: true},
 		"complete, not listed yet":        {kind: followup.Complete, want: []string{"complete 1 in 2 min"}},
 		"complete, cannot be written":     {kind: followup.Complete, related: []finding.Finding{*marked}, writing: down, want: []string{"complete 1 in 2 min"}},

@@ -63,36 +63,38 @@ func (p *Pipeline) follow(ctx context.Context, v *view, completes int) error {
 	}
 	var errs []error
 	if !v.inc.Alone() || v.listed == nil || v.kept {
-		errs = append(errs, p.later(ctx, v.f, followup.Settle, 0, p.Now().Add(p.Settings.SettleDelay)))
+		errs = append(errs, p.settleLater(ctx, v.f, 0, p.Settings.SettleDelay))
 	}
 	return errors.Join(append(errs, p.askAgain(ctx, v, completes))...)
 }
 
 // askAgain schedules asking the silent sources again, if that is worth it.
 func (p *Pipeline) askAgain(ctx context.Context, v *view, completes int) error {
-	at, ok := p.completeAt(v, completes)
+	t, ok := p.completion(v, completes)
 	if !ok || p.FollowUps == nil {
 		return nil
 	}
-	return p.enqueue(ctx, v.f, followup.Task{Kind: followup.Complete, Anew: v.owed, Attempt: completes, At: at})
+	return p.enqueue(ctx, t)
 }
 
-// later puts a follow-up about a finding into the queue.
-func (p *Pipeline) later(ctx context.Context, f *finding.Finding, kind followup.Kind, attempt int, at time.Time) error {
-	t := followup.Task{Kind: kind, Attempt: attempt, At: at}
-	if kind == followup.Settle {
-		// One task settles what is within reach of one piece of time.
-		t.Group = f.Workload.Key() + " " + f.EventTime.UTC().Truncate(p.Settings.MaxSpan).Format(time.RFC3339)
-		// Later attempts have wider slots: while findings keep coming, each arrival
-		// begins a series, and these meet.
-		t = t.Slotted(p.Settings.SettleDelay << attempt)
-	}
-	return p.enqueue(ctx, f, t)
+// settleLater has a finding's container settled after a wait.
+func (p *Pipeline) settleLater(ctx context.Context, f *finding.Finding, attempt int, wait time.Duration) error {
+	t := taskAbout(f, followup.Settle, attempt)
+	// One task settles what is within reach of one piece of time.
+	t.Group = f.Workload.Key() + " " + f.EventTime.UTC().Truncate(p.Settings.MaxSpan).Format(time.RFC3339)
+	t.At = p.Now().Add(wait)
+	// Later attempts have wider slots: while findings keep coming, each arrival
+	// begins a series, and these meet.
+	return p.enqueue(ctx, t.Slotted(p.Settings.SettleDelay<<attempt))
 }
 
-// enqueue puts a task about a finding into the queue.
-func (p *Pipeline) enqueue(ctx context.Context, f *finding.Finding, t followup.Task) error {
-	t.Finding, t.Name, t.Resource, t.EventTime = f.CanonicalName, f.Name, resourceOf(f), f.EventTime
+// taskAbout is a task about a finding, without its time.
+func taskAbout(f *finding.Finding, kind followup.Kind, attempt int) followup.Task {
+	return followup.Task{Kind: kind, Finding: f.CanonicalName, Name: f.Name, Resource: resourceOf(f), EventTime: f.EventTime, Attempt: attempt}
+}
+
+// enqueue puts a task into the queue.
+func (p *Pipeline) enqueue(ctx context.Context, t followup.Task) error {
 	if err := p.FollowUps.Enqueue(ctx, t); err != nil {
 		return fmt.Errorf("schedule %s: %w", t.Kind, err)
 	}
@@ -102,19 +104,22 @@ func (p *Pipeline) enqueue(ctx context.Context, f *finding.Finding, t followup.T
 // postpone puts a task that could not be done into the queue again, each time
 // for longer. Without an attempt left, or a queue that takes it, the task fails.
 func (p *Pipeline) postpone(ctx context.Context, seed *finding.Finding, t followup.Task, why error) error {
-	wait, most := firstComplete, maxCompletes
+	first, most := firstComplete, maxCompletes
 	if t.Kind == followup.Settle {
-		wait, most = p.Settings.SettleDelay, maxSettles
+		first, most = p.Settings.SettleDelay, maxSettles
 	}
 	if p.FollowUps == nil || t.Attempt >= most {
 		return why
 	}
-	next := t.Attempt + 1
-	again := followup.Task{Kind: t.Kind, Group: t.Group, Anew: t.Anew, Attempt: next, At: p.Now().Add(wait << next)}
-	if t.Kind == followup.Settle {
-		again = again.Slotted(wait << next)
+	again := taskAbout(seed, t.Kind, t.Attempt+1)
+	wait := first << again.Attempt
+	again.Group, again.Anew, again.At = t.Group, t.Anew, p.Now().Add(wait)
+	// The slots are those of tasks that were never postponed.
+	width := wait
+	if t.Kind == followup.Complete {
+		width = wait / 2
 	}
-	if err := p.enqueue(ctx, seed, again); err != nil {
+	if err := p.enqueue(ctx, again.Slotted(width)); err != nil {
 		return errors.Join(why, err)
 	}
 	return fmt.Errorf("%w: %w", ErrPostponed, why)
@@ -128,31 +133,34 @@ func resourceOf(f *finding.Finding) string {
 	return "//run.googleapis.com/" + f.Workload.ResourcePath()
 }
 
-// completeAt says when silent sources are worth asking again: when their quota
-// comes back, or after a wait that doubles; not where the marks have it all,
-// and have had it of this very state of the incident.
-func (p *Pipeline) completeAt(v *view, attempt int) (time.Time, bool) {
+// completion is the task that asks silent sources again, when that is worth it:
+// when their quota comes back, or after a wait that doubles; not where the marks
+// have it all, and have had it of this very state of the incident. The wait has
+// slots, half as wide as itself: a finding that is delivered again, or written
+// again while something is owed, begins a series each time, and these meet.
+func (p *Pipeline) completion(v *view, attempt int) (followup.Task, bool) {
+	t := taskAbout(v.f, followup.Complete, attempt)
+	t.Anew = v.owed
 	if attempt >= maxCompletes || !v.owed && v.want.Status(p.Settings.MarkPrefix) == record.Complete {
-		return time.Time{}, false
+		return t, false
 	}
-	now := p.Now()
-	var at time.Time
+	now, wait := p.Now(), firstComplete<<attempt
+	t.At = now.Add(wait)
+	soon := t.Slotted(wait / 2).At
+	t.At = time.Time{}
 	for _, st := range []evidence.Status{v.ev.FindingsState, v.ev.LogsState, v.ev.ConfigState, v.ev.VTState} {
 		switch st.State {
 		case evidence.Quota, evidence.Timeout, evidence.Error, evidence.Partial:
-			due := now.Add(firstComplete << attempt)
+			due := soon
 			if st.RetryAt.After(due) {
 				due = st.RetryAt
 			}
-			if at.IsZero() || due.Before(at) {
-				at = due
+			if t.At.IsZero() || due.Before(t.At) {
+				t.At = due
 			}
 		}
 	}
-	if at.IsZero() || at.Sub(now) > maxWait {
-		return time.Time{}, false
-	}
-	return at, true
+	return t, !t.At.IsZero() && t.At.Sub(now) <= maxWait
 }
 
 // seedOf is the finding a task names, as far as the task tells it.
@@ -205,7 +213,7 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	if _, running := p.settling.LoadOrStore(place, true); !running {
 		defer p.settling.Delete(place)
 	} else if p.FollowUps != nil {
-		if err := p.later(ctx, seed, followup.Settle, min(t.Attempt+1, maxSettles), p.Now().Add(p.Settings.SettleDelay)); !errors.Is(err, followup.ErrClosed) {
+		if err := p.settleLater(ctx, seed, min(t.Attempt+1, maxSettles), p.Settings.SettleDelay); !errors.Is(err, followup.ErrClosed) {
 			return err
 		}
 	}
@@ -215,7 +223,7 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 	}
 	s := &settlement{p: p, list: listed}
 	if (p.busy(listed.findings) || newest(seed, listed.findings) == nil) && t.Attempt < maxSettles && p.FollowUps != nil {
-		err := p.later(ctx, seed, followup.Settle, t.Attempt+1, p.Now().Add(p.Settings.SettleDelay<<(t.Attempt+1)))
+		err := p.settleLater(ctx, seed, t.Attempt+1, p.Settings.SettleDelay<<(t.Attempt+1))
 		// A queue that is closing takes nothing: then now is the time.
 		if s.busy = !errors.Is(err, followup.ErrClosed); s.busy && (t.Attempt < patience || err != nil) {
 			return err
@@ -226,7 +234,7 @@ func (p *Pipeline) Settle(ctx context.Context, t followup.Task) error {
 
 // SettleAround is Settle for the container of a finding at hand.
 func (p *Pipeline) SettleAround(ctx context.Context, f *finding.Finding) error {
-	return p.Settle(ctx, followup.Task{Kind: followup.Settle, Finding: f.CanonicalName, Name: f.Name, Resource: resourceOf(f), EventTime: f.EventTime, Attempt: maxSettles})
+	return p.Settle(ctx, taskAbout(f, followup.Settle, maxSettles))
 }
 
 // refresh enriches a member with the list at hand, and its incident where that
@@ -317,5 +325,5 @@ func (p *Pipeline) Complete(ctx context.Context, t followup.Task) error {
 	if changed == nil || p.FollowUps == nil || !list.kept.Load() && marks.Read(p.Settings.MarkPrefix, changed).Incident == "" {
 		return err
 	}
-	return errors.Join(err, p.later(ctx, f, followup.Settle, 0, p.Now().Add(p.Settings.SettleDelay)))
+	return errors.Join(err, p.settleLater(ctx, f, 0, p.Settings.SettleDelay))
 }

@@ -125,6 +125,9 @@ func (r *faultRig) rests() {
 	if !r.pump(100) {
 		r.t.Fatalf("messages are still not acknowledged: %+v; %s", r.pusher.Stats(), r.log.lastLine())
 	}
+	// Nothing is under way, and whatever is asked from here on is answered: a
+	// machine that is busy must not make a source look silent.
+	r.svc.pipeline.Collector.SourceTimeout, r.svc.pipeline.Settings.Timeout = 20*time.Second, 50*time.Second
 	r.live(48 * time.Hour)
 	if !r.pump(100) {
 		r.t.Fatalf("messages are still not acknowledged: %+v; %s", r.pusher.Stats(), r.log.lastLine())

@@ -100,16 +100,16 @@ func (s *subject) what(v Verdict) string {
 	case child == "" && s.controlPlane() && s.f.Access.Principal != "":
 		who := principal(s.f.Access.Principal) + " called " + plain(lastSegment(s.f.Access.MethodName)) + s.caller()
 		if words != "" {
-			who += "; the configured command " + words
+			who += "; " + s.commandRead() + " " + words
 		} else if s.aboutImage() {
 			who += ", with the image " + s.image() + ","
 		}
 		return who
 	case child == "":
 		if words != "" {
-			return plainCategory(s.f.Category) + "; the configured command " + words
+			return "Google reports " + plainCategory(s.f.Category) + "; " + s.commandRead() + " " + words
 		}
-		return plainCategory(s.f.Category)
+		return "Google reports " + plainCategory(s.f.Category)
 	}
 	who := child + " ran"
 	if parent != "" {
@@ -132,11 +132,26 @@ func (s *subject) what(v Verdict) string {
 	return who + "; " + plain(displayName(by)) + " " + words
 }
 
+// commandRead names the command that was read where no process was seen.
+func (s *subject) commandRead() string {
+	if s.cfg.OverriddenArgs {
+		return "the execution's own command, not the job's,"
+	}
+	return "the configured command"
+}
+
+// namesCategory reports whether the category stands where the process would.
+func (s *subject) namesCategory() bool {
+	return s.tree.Child == nil && (!s.controlPlane() || s.f.Access.Principal == "")
+}
+
 // strongest is the strongest behaviour in words, and the process it was read
-// from. What looks harmless is not said of what is not.
+// from. What looks harmless is not said of what is not, and asking for a version
+// only of what is nothing more.
 func (s *subject) strongest(v Verdict) (words string, by *finding.Process) {
 	for _, h := range s.reading.Hits {
-		if h.Behavior == command.ShellWrapper || h.Class == command.Benign && (v == Malicious || v == LikelyMalicious) {
+		if h.Behavior == command.ShellWrapper || h.Class == command.Benign && (v == Malicious || v == LikelyMalicious) ||
+			h.Behavior == command.VersionCheck && v != LikelyBenign {
 			continue
 		}
 		if words = strings.TrimSuffix(h.Behavior.Sentence(), "."); words != "" {
@@ -182,13 +197,13 @@ func (s *subject) image() string {
 	return cut(printable(image), maxSummaryPath)
 }
 
-// caller says from where an API was called: " from 203.0.113.7 (RO)".
+// caller says from where an API was called: " from 203[.]0[.]113[.]7 (RO)".
 func (s *subject) caller() string {
 	ip, err := netip.ParseAddr(s.f.Access.CallerIP)
 	if err != nil { // "private", "gce-internal-ip"
 		return ""
 	}
-	from := " from " + ip.String()
+	from := " from " + command.Defang(ip.String())
 	if region := plain(s.f.Access.Region); region != "" {
 		from += " (" + region + ")"
 	}
@@ -249,6 +264,12 @@ func (s *subject) why(a *Assessment) string {
 		}
 		switch {
 		case r.ID == "category":
+			if s.namesCategory() { // named already
+				if s.f.Severity != "" {
+					category = "Google rates it " + printable(string(s.f.Severity))
+				}
+				continue
+			}
 			category = "Google reports " + plainCategory(shortCategory(s.f.Category))
 			if r.Points >= graveCategory {
 				words = append(words, category)
@@ -256,7 +277,7 @@ func (s *subject) why(a *Assessment) string {
 			}
 		case !s.said(r):
 		case r.ID == "reverse_shell_remote":
-			words = append(words, printable(cut(r.Evidence, maxSummaryPath)))
+			words = append(words, s.remoteEnd(r.Evidence))
 			telling++
 		case r.Source == "virustotal":
 			words = append(words, "VirusTotal: "+defangedText(cut(r.Evidence, 90)))
@@ -275,6 +296,15 @@ func (s *subject) why(a *Assessment) string {
 		return ""
 	}
 	return "Why: " + strings.Join(words[:min(len(words), maxWhy)], ", ")
+}
+
+// remoteEnd makes evidence that names the end of a redirected input safe to show.
+func (s *subject) remoteEnd(text string) string {
+	text = cut(text, maxSummaryPath)
+	if r := s.f.ReverseShell; r != nil && r.DestinationIP != "" {
+		text = strings.ReplaceAll(text, r.DestinationIP, command.Defang(r.DestinationIP))
+	}
+	return defangedText(text)
 }
 
 // said reports whether a reason tells a reader something that no other one does.
@@ -370,7 +400,11 @@ func printable(s string) string {
 func defangedText(s string) string {
 	parts := strings.Split(s, "[.]")
 	for i := range parts {
-		parts[i] = printable(parts[i])
+		colons := strings.Split(parts[i], "[:]")
+		for j := range colons {
+			colons[j] = printable(colons[j])
+		}
+		parts[i] = strings.Join(colons, "[:]")
 	}
 	return strings.Join(parts, "[.]")
 }

@@ -177,6 +177,14 @@ func TestSummaryWords(t *testing.T) {
 	long := "a-very-long-name.of-somebody.who-deploys-things@engineering.example.com"
 	robot := "123456789012-compute@developer.gserviceaccount.com"
 	call := &finding.Finding{Category: "Impact: Cryptomining Commands", EventTime: event(), Access: finding.Access{Principal: robot, MethodName: "x.RunJob"}, Workload: dash.Workload}
+	mined := &finding.Finding{Category: "Impact: Cryptomining Commands", EventTime: event(), Access: finding.Access{Principal: long, MethodName: "x.RunJob", CallerIP: "203.0.113.9"}, Workload: dash.Workload}
+	overridden := complete()
+	overridden.Config.OverriddenArgs = true
+	overridden.Config.Containers = []evidence.ContainerConfig{{Name: "pay", Command: []string{"xmrig"}, Args: []string{"-o", "stratum+tcp://pool.example.net:3333"}}}
+	bare := *childShell("x")
+	bare.Processes = nil
+	connected := childShell("java", "sh", "-i")
+	connected.ReverseShell = &finding.ReverseShell{DestinationIP: "8.8.8.8", DestinationPort: 4444}
 	longDeploy := deployed(complete(), long, 3)
 	longDeploy.Config.Creator, longDeploy.LogsState = long, evidence.Status{State: evidence.Denied}
 	robotDeploy := deployed(complete(), robot, 3)
@@ -197,6 +205,11 @@ func TestSummaryWords(t *testing.T) {
 		{"logs not visible", dash, blind, " No logs visible.", "Not checked: logs"},
 		{"a long principal", start(), longDeploy, "ask " + long + " whether", ""},
 		{"a service account is not asked", start(), robotDeploy, "ask the owner whether", "ask 1234"},
+		{"where a call came from", mined, complete(), " from 203[.]0[.]113[.]9", "203.0.113"},
+		{"what one execution was told", mined, overridden, "; the execution's own command, not the job's, runs or configures a cryptocurrency miner in ", "configured command"},
+		{"where a shell leads", connected, complete(), "a connection to 8[.]8[.]8[.]8:4444", "8.8.8.8"},
+		{"the category once", &bare, complete(), ": Google reports \"Unexpected Child Shell\" in the public service pay (shop-prod, europe-west1). Why: Google rates it CRITICAL, can read secrets.", ""},
+		{"a version is not all that was asked", childShell("java", "sh", "-c", "java -version; /opt/x/run"), complete(), ": java started sh in ", "version"},
 		{"a service account that called", call, complete(), robot + " called RunJob", ""},
 	}
 	for _, tt := range tests {

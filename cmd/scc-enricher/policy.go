@@ -31,12 +31,20 @@ func (p *policyTestCmd) Run(std streams) error {
 			}
 		}
 		if len(failures) > 0 {
-			failed = errors.Join(failed, fmt.Errorf("%s: %d of %d cases failed", file, len(failures), policy.Tests()))
+			failed = errors.Join(failed, fmt.Errorf("%s: %d of %s failed", file, len(failures), cases(policy.Tests())))
 			continue
 		}
-		if _, err := fmt.Fprintf(std.out, "ok   %s: %d cases\n", file, policy.Tests()); err != nil {
+		if _, err := fmt.Fprintf(std.out, "ok   %s: %s\n", file, cases(policy.Tests())); err != nil {
 			return err
 		}
 	}
 	return failed
+}
+
+// cases counts test cases in words.
+func cases(n int) string {
+	if n == 1 {
+		return "1 case"
+	}
+	return fmt.Sprintf("%d cases", n)
 }

@@ -15,6 +15,7 @@ func declarations() []declaration {
 		{name: "finding.category_key", kind: s, doc: "the category folded for comparing: lower-case words, one spelling for each detector"},
 		{name: "finding.category_weight", kind: i, scope: inRulesAndDecisions, doc: "the category's row of category_weights, else its default row; in decisions the highest of any member"},
 		{name: "finding.severity", kind: s, doc: "CRITICAL, HIGH, MEDIUM, LOW or empty"},
+		{name: "finding.malicious_file", kind: b, doc: "the detector calls a file malicious, a program, library or script: how it was started explains nothing"},
 		{name: "finding.control_plane", kind: b, doc: "the detector read audit logs: an API call was seen, no process"},
 		{name: "finding.processes", kind: i, doc: "number of processes in the finding"},
 		{name: "finding.reverse_shell_to", kind: s, doc: "remote end of the redirected input, IP:PORT, or empty"},

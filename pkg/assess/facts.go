@@ -38,6 +38,7 @@ func (p *Policy) findingFacts(f *facts, s *subject) {
 		f.int("finding.category_weight", p.weight(s.f.Category))
 	}
 	f.text("finding.severity", string(s.f.Severity))
+	f.bool("finding.malicious_file", maliciousFile(s.f.Category))
 	f.bool("finding.control_plane", s.controlPlane())
 	f.int("finding.processes", len(s.f.Processes))
 	if r := s.f.ReverseShell; r != nil && r.DestinationIP != "" {
@@ -243,6 +244,9 @@ func (p *Policy) complete(f *facts, given map[string]bool) {
 	category := f.getText("finding.category")
 	if !given["finding.category_key"] {
 		f.text("finding.category_key", categoryKey(category))
+	}
+	if !given["finding.malicious_file"] {
+		f.bool("finding.malicious_file", maliciousFile(category))
 	}
 	if !given["finding.category_weight"] && category != "" {
 		f.set("finding.category_weight", types.Int(p.weight(category)))

@@ -13,7 +13,9 @@ const youngContainer = 120
 
 // setExplained sets command.explained out of the other facts. What a command
 // is called explains it only where it could be part of the container's start:
-// anybody who can run a program can also name it.
+// anybody who can run a program can also name it, and start it by way of a
+// shell. Nothing explains a file that the detector calls malicious: it may be
+// the very command that the image was made for.
 func setExplained(f *facts) {
 	kinds := 0
 	entrypoint := false
@@ -26,14 +28,22 @@ func setExplained(f *facts) {
 			kinds++
 		}
 	}
-	running := f.getBool("process.parent_is_server") && f.getInt("finding.container_age_seconds") > youngContainer
+	served := f.getBool("process.parent_is_server") || f.getText("process.server_shell") != ""
+	running := served && f.getInt("finding.container_age_seconds") > youngContainer
 	configured := f.getBool("command.matches_config") && !f.getBool("config.overridden_args") && !running || f.getBool("command.matches_probe")
 	placed := configured || f.getBool("process.at_start")
-	if !placed && !f.getBool("process.parent_is_server") {
+	if !placed && !served {
 		age := f.getInt("finding.container_age_seconds")
 		placed = !entrypoint || age >= 0 && age <= youngContainer
 	}
-	f.bool("command.explained", kinds > 0 && placed && !f.getBool("command.dangerous"))
+	f.bool("command.explained", kinds > 0 && placed && !f.getBool("command.dangerous") && !f.getBool("finding.malicious_file"))
+}
+
+// maliciousFile reports whether a detector judges a file by itself, "Added
+// Malicious Binary Executed", and not a URL or a command line.
+func maliciousFile(category string) bool {
+	key := categoryKey(category)
+	return strings.Contains(key, "malicious") && !strings.Contains(key, "url") && !strings.Contains(key, "cmdline")
 }
 
 // atStart reports whether a process belongs to the start of its container: it

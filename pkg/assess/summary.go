@@ -116,6 +116,8 @@ func (s *subject) what(v Verdict) string {
 		who = parent + " started " + child
 	}
 	switch {
+	case s.loaded() != "" && parent == "":
+		return child + " loaded " + s.loaded()
 	case s.loaded() != "":
 		return who + ", which loaded " + s.loaded()
 	case words == "" && s.aboutImage():

@@ -185,6 +185,9 @@ func TestSummaryWords(t *testing.T) {
 	bare.Processes = nil
 	connected := childShell("java", "sh", "-i")
 	connected.ReverseShell = &finding.ReverseShell{DestinationIP: "8.8.8.8", DestinationPort: 4444}
+	library := childShell("python3", "python3", "app.py")
+	library.Category, library.Processes = "Execution: Added Malicious Library Loaded", library.Processes[1:]
+	library.Processes[0].Libraries = []finding.File{{Path: "/tmp/x.so", SHA256: hash("e")}}
 	longDeploy := deployed(complete(), long, 3)
 	longDeploy.Config.Creator, longDeploy.LogsState = long, evidence.Status{State: evidence.Denied}
 	robotDeploy := deployed(complete(), robot, 3)
@@ -208,6 +211,7 @@ func TestSummaryWords(t *testing.T) {
 		{"where a call came from", mined, complete(), " from 203[.]0[.]113[.]9", "203.0.113"},
 		{"what one execution was told", mined, overridden, "; the execution's own command, not the job's, runs or configures a cryptocurrency miner in ", "configured command"},
 		{"where a shell leads", connected, complete(), "a connection to 8[.]8[.]8[.]8:4444", "8.8.8.8"},
+		{"a library of a process alone", library, complete(), ": python3 loaded /tmp/x.so in ", " ran"},
 		{"the category once", &bare, complete(), ": Google reports \"Unexpected Child Shell\" in the public service pay (shop-prod, europe-west1). Why: Google rates it CRITICAL, can read secrets.", ""},
 		{"a version is not all that was asked", childShell("java", "sh", "-c", "java -version; /opt/x/run"), complete(), ": java started sh in ", "version"},
 		{"a service account that called", call, complete(), robot + " called RunJob", ""},

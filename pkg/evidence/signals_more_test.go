@@ -85,6 +85,7 @@ func TestSignalsOfSeveral(t *testing.T) {
 		{"encoded", SignalUploadedScript, []LogEntry{upload, request(time.Minute, "GET", "/uploads/x%2Ejsp", 200)}, nil, []int{1}, 1},
 		{"no upload", SignalUploadedScript, []LogEntry{request(time.Minute, "GET", "/uploads/x.jsp", 200)}, nil, nil, 0},
 		{"posted to among what others stored", SignalUploadedScript, []LogEntry{request(time.Minute, "POST", "/wp-content/uploads/2026/02/s.php", 200)}, nil, []int{0}, 1},
+		{"posted to, or uploaded by it", SignalUploadedScript, []LogEntry{request(time.Minute, "POST", "/uploads/x.jsp", 200)}, nil, nil, 0},
 		{"posted to the page that uploads", SignalUploadedScript, []LogEntry{request(time.Minute, "POST", "/uploads/save_file.php", 200)}, nil, nil, 0},
 		{"posted to a script that is not there", SignalUploadedScript, []LogEntry{request(time.Minute, "POST", "/uploads/s.php", 404)}, nil, nil, 0},
 		{"posted to a program's own script", SignalUploadedScript, []LogEntry{request(time.Minute, "POST", "/wp-admin/admin-ajax.php", 200)}, nil, nil, 0},

@@ -10,7 +10,8 @@ import (
 // uploaded before: for a script below a folder of uploads after an upload, or
 // for the very path that was written. A script that the service had all along
 // answers without an upload; but one among what others have stored that is
-// posted to is a web shell, whenever it came.
+// posted to is a web shell, whenever it came. Where a POST may as well be what
+// wrote the script, it is an upload.
 func uploadedScripts(l Logs) []int {
 	var out []int
 	fromApp := !hasRequests(l)
@@ -23,7 +24,7 @@ func uploadedScripts(l Logs) []int {
 		}
 		p, _, _ := strings.Cut(decode(stripOrigin(bound(r.URL))), "?")
 		refused := r.Status >= 300 && r.Status < 500
-		if (written[p] || uploaded && inUploads(p) || r.Method == http.MethodPost && stored(p)) && isScript(p) && !refused && r.Method != http.MethodPut {
+		if (written[p] || uploaded && inUploads(p) || r.Method == http.MethodPost && !uploads(r) && stored(p)) && isScript(p) && !refused && r.Method != http.MethodPut {
 			out = append(out, i)
 			continue
 		}

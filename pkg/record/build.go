@@ -276,7 +276,9 @@ func (b *builder) indicators() []Indicator {
 	for _, i := range list {
 		v := Indicator{Kind: clean(i.Kind, 16), Value: b.defanged(i.Value, maxText)}
 		if v.Kind == "hash" {
-			v.Value = hash(i.Value)
+			if v.Value = hash(i.Value); b.secret(i.Value) {
+				continue
+			}
 		}
 		if v.Kind == "" || v.Value == "" || slices.Contains(out, v) {
 			continue

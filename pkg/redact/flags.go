@@ -55,6 +55,11 @@ func flagOf(tool, flag string) flagKind {
 			return secretFlag
 		}
 		return plainFlag
+	case "-A", "-X":
+		if strings.HasPrefix(tool, "snmp") {
+			return secretFlag
+		}
+		return plainFlag
 	case "-k", "-K":
 		if tool == "openssl" {
 			return secretFlag
@@ -103,7 +108,8 @@ func toolAfter(tool, word string) string {
 		"sshpass", "7z", "7za", "7zr", "mongo", "mongosh", "mongodump", "mongorestore", "hydra", "nxc", "netexec", "crackmapexec",
 		"evil-winrm", "steghide", "openstego", "docker", "podman", "helm", "crane", "skopeo", "oras", "redis-cli", "sqlcmd", "bcp", "osql", "isql", "unzip",
 		"zip", "openssl", "smbclient", "rpcclient", "smbget", "sudo", "su", "chown", "install", "setpriv", "crictl", "runuser",
-		"psql", "gcloud", "curl", "wget", "ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami", "ldapdelete", "ldappasswd":
+		"psql", "gcloud", "curl", "wget", "ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami", "ldapdelete", "ldappasswd",
+		"snmpwalk", "snmpget", "snmpset", "snmpbulkwalk":
 		return base
 	}
 	return tool
@@ -112,10 +118,10 @@ func toolAfter(tool, word string) string {
 // flags masks the values of command-line flags in a text.
 func (f *finder) flags() {
 	s := f.text
-	if !strings.Contains(s, " -") && !strings.HasPrefix(s, "-") && !strings.Contains(s, "\t-") && !strings.Contains(s, "\n-") && !strings.ContainsAny(s, "\"'") {
+	if !strings.Contains(s, " -") && !strings.HasPrefix(s, "-") && !strings.Contains(s, "\t-") && !strings.Contains(s, "\n-") && !strings.Contains(s, " set ") && !strings.ContainsAny(s, "\"'") {
 		return
 	}
-	tool := ""
+	tool, before, last := "", "", "" // the two words before
 	for i := 0; i < len(s); {
 		if flagGap(s[i]) {
 			if strings.IndexByte(";|&\n(", s[i]) >= 0 {
@@ -131,6 +137,10 @@ func (f *finder) flags() {
 		w := s[i:end]
 		if w[0] != '-' {
 			tool = toolAfter(tool, w)
+			if last == "set" && (before == "configure" || before == "config") && settingOf(w) {
+				f.flagValue(secretFlag, end)
+			}
+			before, last = last, w
 			i = end
 			continue
 		}
@@ -142,6 +152,16 @@ func (f *finder) flags() {
 		f.flagValue(flagOf(tool, w), end)
 		i = end
 	}
+}
+
+// settingOf reports whether the key of "aws configure set KEY VALUE" or "npm
+// config set //HOST/:KEY VALUE" is that of a secret.
+func settingOf(key string) bool {
+	switch classify(key[strings.LastIndexAny(key, "/:.")+1:]) {
+	case secretName, tokenName:
+		return true
+	}
+	return false
 }
 
 // flagValue masks the word after a flag that ends at end.

@@ -125,6 +125,9 @@ func TestCanaries(t *testing.T) {
 		{"in base64", "echo " + wrap("DB_PASSWORD="+hunter) + " | base64 -d > .env", wrap("DB_PASSWORD=" + hunter), "echo [REDACTED] | base64 -d > .env"},
 		{"in base64 of base64", "--data=" + wrap("x "+wrap("https://ci:"+hunter+"@git.example.com/")), wrap("https://ci:" + hunter + "@git.example.com/"), "--data=[REDACTED]"},
 		{"in base64 in a file of secrets", "data:\n  url: " + wrap("postgres://app:"+hunter+"@10.0.0.4/db"), wrap("postgres://app:" + hunter + "@10.0.0.4/db"), "data:\n  url: [REDACTED]"},
+		{"aws configure set", "aws configure set aws_secret_access_key " + hunter + " --profile x", hunter, "aws configure set aws_secret_access_key [REDACTED] --profile x"},
+		{"npm config set", "npm config set //registry.example.com/:_authToken " + hunter, hunter, "npm config set //registry.example.com/:_authToken [REDACTED]"},
+		{"snmp", "snmpwalk -v3 -A " + hunter + " -X " + hunter + " 10.0.0.1", hunter, "snmpwalk -v3 -A [REDACTED] -X [REDACTED] 10.0.0.1"},
 		{"mask before the secret", "password=[REDACTED]" + hunter, hunter, "password=[REDACTED]"},
 	}
 	r := newRedactor(t)
@@ -157,6 +160,9 @@ func TestInnocent(t *testing.T) {
 		"echo aWQ7IHVuYW1lIC1hCg== | base64 -d | sh",
 		"echo " + wrap("curl -s http://198.51.100.7/a.sh | bash # of the staging host") + " | base64 -d | sh",
 		"/usr/lib/jvm/java-21-openjdk-amd64/bin/java",
+		"gcloud config set project shop-prod",
+		"git config set user.name bob",
+		"curl -A Mozilla/5.0 -X POST http://198.51.100.7/a",
 		"TOKEN=$(curl -s -H 'Metadata-Flavor: Google' http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token)",
 		"curl -H \"Authorization: Bearer $TOKEN\" https://storage.googleapis.com/",
 		"cat /etc/passwd /etc/shadow ~/.ssh/id_rsa",

@@ -77,7 +77,7 @@ type CircuitOptions struct {
 // without an answer (Unavailable or DeadlineExceeded, nothing else) it opens:
 // calls fail at once with a DownError and spend no budget. After a pause one
 // attempt is let through; its answer closes the circuit, its failure opens it
-// for a longer pause. It is safe for concurrent use; a nil Circuit is always
+// for a longer pause. While it lasts, but no longer than MaxPause, it is alone. It is safe for concurrent use; a nil Circuit is always
 // closed.
 type Circuit struct {
 	o CircuitOptions
@@ -91,6 +91,8 @@ type Circuit struct {
 	probing bool
 	pause   time.Duration
 	until   time.Time
+	// lease is how long a probe holds others back, whether it ends or not.
+	lease time.Time
 }
 
 // NewCircuit returns a closed circuit.
@@ -125,6 +127,7 @@ func (c *Circuit) Begin() (end func(Sign), err error) {
 			return nil, err
 		}
 		c.probing, probe = true, true
+		c.lease = c.o.Now().Add(c.o.MaxPause)
 	}
 	return func(s Sign) { c.end(s, probe, streak) }, nil
 }
@@ -155,7 +158,11 @@ func (c *Circuit) Open() bool {
 // down is why an open circuit lets no attempt through now, or nil. The caller
 // holds the lock.
 func (c *Circuit) down() error {
-	if !c.probing && !c.o.Now().Before(c.until) {
+	wait := c.until
+	if c.probing {
+		wait = c.lease
+	}
+	if !c.o.Now().Before(wait) {
 		return nil
 	}
 	return &DownError{Source: c.o.Source, Failures: c.failures, Last: string(c.last), Until: c.until}

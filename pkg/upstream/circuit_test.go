@@ -235,3 +235,37 @@ func TestGuard(t *testing.T) {
 		t.Errorf("%d calls on the wire and %d spent, want 3 each", s.calls, spent)
 	}
 }
+
+// TestCircuitProbeThatNeverEnds: a probe of which nothing is heard keeps others
+// from asking for the longest pause, and not for good.
+func TestCircuitProbeThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	c := upstream.NewCircuit(upstream.CircuitOptions{Failures: 1, Now: func() time.Time { return now }})
+	begin := func() (func(upstream.Sign), bool) {
+		end, err := c.Begin()
+		return end, err == nil
+	}
+	end, _ := begin()
+	end(upstream.Unavailable)
+	for end, ok := begin(); ok; end, ok = begin() { // the streak must go on once more
+		end(upstream.Unavailable)
+	}
+	now = now.Add(time.Second)
+	if _, ok := begin(); !ok {
+		t.Fatal("no probe after the pause")
+	}
+	now = now.Add(time.Minute - 1)
+	if _, ok := begin(); ok {
+		t.Fatal("a second probe beside the first")
+	}
+	now = now.Add(1)
+	end, ok := begin()
+	if !ok {
+		t.Fatal("the probe that never ended keeps the circuit open for good")
+	}
+	end(upstream.Alive)
+	if c.Open() {
+		t.Error("the answer of the next probe does not close the circuit")
+	}
+}

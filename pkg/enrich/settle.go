@@ -135,8 +135,8 @@ func resourceOf(f *finding.Finding) string {
 
 // completion is the task that asks silent sources again, when that is worth it:
 // when their quota comes back, or after a wait that doubles; not where the marks
-// have it all, and have had it of this very state of the incident. The wait has
-// slots, half as wide as itself: a finding that is delivered again, or written
+// have it all, and have had it of this very state of the incident. But for the
+// first, the waits have slots, half as wide as themselves: a finding that is delivered again, or written
 // again while something is owed, begins a series each time, and these meet.
 func (p *Pipeline) completion(v *view, attempt int) (followup.Task, bool) {
 	t := taskAbout(v.f, followup.Complete, attempt)
@@ -145,8 +145,11 @@ func (p *Pipeline) completion(v *view, attempt int) (followup.Task, bool) {
 		return t, false
 	}
 	now, wait := p.Now(), firstComplete<<attempt
-	t.At = now.Add(wait)
-	soon := t.Slotted(wait / 2).At
+	soon := now.Add(wait)
+	if attempt > 0 {
+		t.At = soon
+		soon = t.Slotted(wait / 2).At
+	}
 	t.At = time.Time{}
 	for _, st := range []evidence.Status{v.ev.FindingsState, v.ev.LogsState, v.ev.ConfigState, v.ev.VTState} {
 		switch st.State {

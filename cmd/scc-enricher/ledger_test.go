@@ -127,7 +127,8 @@ func TestLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	var written atomic.Int64
-	hold := make(chan struct{})
+	reached := make(chan struct{}) // the write of the one whose caller hangs up
+	reach := sync.OnceFunc(func() { close(reached) })
 	r := newRig(t, rigOptions{signer: signer, flags: []string{"--settle-delay=1h", "--logging-reads-per-minute=1000", "--scc-writes-per-minute=2000"}, emulator: emulator.Options{
 		Intercept: func(ctx context.Context, c emulator.Call) error {
 			req, ok := c.Request.(*securitycenterpb.UpdateSecurityMarksRequest)
@@ -140,8 +141,8 @@ func TestLedger(t *testing.T) {
 				}
 			}
 			if strings.Contains(req.GetSecurityMarks().GetName(), "patience") {
+				reach()
 				<-ctx.Done()
-				hold <- struct{}{}
 				return status.FromContextError(ctx.Err()).Err()
 			}
 			if !strings.Contains(req.GetSecurityMarks().GetName(), "gone") {
@@ -153,8 +154,7 @@ func TestLedger(t *testing.T) {
 	dead := &shelf{}
 	r.svc.push.DeadLetters = dead
 	r.svc.pipeline.Writer = moodyWriter{r.svc.pipeline.Writer}
-	load, hangsUp := mixedLoad(t, r, signer)
-	go func() { <-hold }() // the one whose caller hangs up
+	load, hangsUp := mixedLoad(t, r, signer, reached)
 
 	var wg sync.WaitGroup
 	want := map[string]map[string]int{}
@@ -245,8 +245,8 @@ func bounded(t *testing.T, m samples) {
 }
 
 // mixedLoad makes three requests of every outcome that can be brought about
-// from outside, and the one whose caller hangs up.
-func mixedLoad(t *testing.T, r *rig, signer *emulator.Signer) (load []oneRequest, hangsUp func()) {
+// from outside, and the one whose caller hangs up once its write is reached.
+func mixedLoad(t *testing.T, r *rig, signer *emulator.Signer, reached <-chan struct{}) (load []oneRequest, hangsUp func()) {
 	t.Helper()
 	token := r.token(signer, testPusher)
 	body := func(outcome, reason string, code int, body []byte, token string) {
@@ -312,10 +312,7 @@ func mixedLoad(t *testing.T, r *rig, signer *emulator.Signer) (load []oneRequest
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() {
-			for r.emu.Counts()["UpdateSecurityMarks"] == 0 {
-				time.Sleep(10 * time.Millisecond)
-			}
-			time.Sleep(300 * time.Millisecond)
+			<-reached
 			cancel()
 		}()
 		if _, err := post(ctx, r.url, patient, token); !errors.Is(err, context.Canceled) {

@@ -161,6 +161,8 @@ func (s *scan) code(l *lang, code string, n *node, file bool) {
 	s.codeSecrets(&f, n, literals)
 	s.codeFacts(&f, n, literals)
 	s.codeAbuse(&f, n, literals)
+	s.codeEffects(&f, n, literals)
+	s.unspells(&f, n, literals)
 }
 
 // features are what a piece of code shows.

@@ -91,6 +91,7 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 		}
 	}
 	s.notes(p, text, n)
+	s.plantsCode(p, text, n)
 	s.writesHook(p, n, text)
 	if inner, ok := onHost(p); ok {
 		if _, ok := placeOf(inner); ok || isCronPlace(inner) {

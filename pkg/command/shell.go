@@ -263,6 +263,7 @@ func (w *walker) call(st *syntax.Stmt, call *syntax.CallExpr, own []redir, stdin
 		n.setWords(words)
 	}
 	n.swept = w.exp.swept
+	w.disguised(call, n)
 	w.attachSubs(n)
 	w.s.nodes--
 	if n.name == "mkdir" && len(w.s.folders) < maxVars {

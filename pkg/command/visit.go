@@ -40,6 +40,8 @@ func (s *scan) visit(n *node) {
 	s.probes(n)
 	s.intrusion(n)
 	s.general(n)
+	s.evaluatesMade(n)
+	s.traits(n)
 	s.tampers(n)
 	s.opensCloud(n)
 	s.collected(n)

@@ -141,6 +141,9 @@ func isMigration(n *node) bool {
 var databaseClients = nameSet("pg_dump pg_dumpall pg_restore mysqldump mongodump mongorestore psql mysql mariadb mariadb-dump redis-cli sqlite3 initdb pg_ctl mysqld_safe gosu")
 
 func isPackageScript(n *node) bool {
+	if l := language(n.name); l != nil && l.name != "node" && (n.codeOf(l) != "" || len(n.args) > 0 && isTempPath(n.args[0])) {
+		return false // a line of code, or a file that somebody dropped, belongs to no package
+	}
 	switch n.name {
 	case "npm", "yarn", "pnpm", "npx", "bun", "pnpx", "corepack", "composer", "bundle", "rails", "rake", "puma", "unicorn", "gunicorn", "uvicorn", "hypercorn", "daphne", "celery", "flask", "django-admin", "streamlit", "uwsgi", "waitress-serve", "next", "nuxt", "vite", "webpack", "tsc", "ts-node", "tsx", "nodemon", "pm2", "pm2-runtime", "serve", "http-server", "jest", "vitest", "mocha", "eslint", "prettier", "react-scripts", "ng", "nest", "php-fpm", "apache2-foreground", "httpd", "nginx", "caddy", "java", "dotnet", "mvn", "gradle", "gradlew", "mix", "sbt", "poetry", "pipenv", "uv", "turbo", "lerna", "nx", "husky", "lint-staged", "cross-env", "dotenv", "rimraf", "mvnw", "patch-package", "concurrently", "mysqld", "postgres", "redis-server", "mongod", "php", "node", "ruby", "python", "deno", "catalina.sh", "supervisord", "cron", "crond", "rollup", "esbuild", "parcel", "babel", "gulp", "grunt", "prisma", "storybook", "playwright", "cypress", "expo", "wrangler", "firebase", "tox", "pytest", "nox", "fastapi", "granian", "cloud-sql-proxy", "cloud_sql_proxy", "jupyter", "mlflow", "airflow", "dagster", "prefect", "superset", "envsubst", "vue-cli-service", "svelte-kit", "astro", "remix", "gatsby", "hexo", "docusaurus", "nodejs":
 		return true

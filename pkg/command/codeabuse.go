@@ -1,6 +1,7 @@
 package command
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -43,12 +44,21 @@ func (s *scan) codeAbuse(f *features, n *node, literals []string) {
 			s.hit(fact.behavior, fact.class, n.text, fact.technique)
 		}
 	}
+	if containsAny(f.code, "pickle.loads(", "cPickle.loads(", "marshal.loads(", "unserialize(", "yaml.load(") && f.any(f.l.decode) {
+		s.hit(EncodedPayload, Malicious, n.text, "T1059.006")
+	}
+	if n.short('i') && f.any(codeDoors[:]) && n.any(func(a string) bool { return isOneOf(path.Ext(a), ".php .js .py .jsp .html .rb") }) {
+		s.hit(Persistence, Malicious, n.text, "T1505.003")
+	}
 	for _, u := range findURLs(f.raw, 8) {
 		if isIP(u.host) && kindOfHost(u.host) == publicHost && !isResolver(u.host) {
 			s.hit(Download, Suspicious, n.text, "T1105")
 		}
 	}
 }
+
+// codeDoors are words of code that runs what it is sent.
+var codeDoors = [...]string{"eval(", "$_COOKIE", "$_POST", "$_GET", "$_REQUEST", "system(", "child_process", "<script"}
 
 // callsVariable reports whether a function is called whose name is in a variable: "$x(".
 func callsVariable(code string) bool {

@@ -143,6 +143,9 @@ func isSecretFile(p string) bool {
 		return true
 	}
 	b := strings.ToLower(strings.Trim(path.Base(p), "*"))
+	if containsAny(p, "ca-certificates", "/etc/ssl/certs", "/ca-trust/", "/certifi/", "cacert") {
+		return false // the authorities' certificates are for everybody
+	}
 	switch {
 	case isOneOf(b, ".env env.local .env.local .env.production .env.prod id_rsa id_dsa id_ed25519 .pem .key .p12 .pfx .ppk .kdbx .jks .keystore credentials credentials.json creds.json .aws .ssh service-account.json serviceaccount.json wallet.dat wp-config.php database.yml secrets.yml settings.py .git-credentials .netrc .gnupg secring adc.json key.json terraform.tfstate .tfstate shadow .password-store vault.yml secrets.json .htpasswd passwords.txt"):
 		return true

@@ -107,7 +107,7 @@ func (s *scan) namesHost(text string, n *node) {
 			continue
 		}
 		for _, h := range f[1:] {
-			if isDomain(h) && kindOfHost(h) == publicHost && kindOfHost(f[0]) == publicHost || namesSecurity(h) {
+			if isDomain(h) && kindOfHost(h) == publicHost && kindOfHost(f[0]) == publicHost || namesSecurity(h) || kindOfHost(f[0]) == loopbackHost && isDomain(h) && containsAny(h, "googleapis.com", "amazonaws.com", "azure.com", "datadoghq", "sentry.io", "virustotal", "clamav", "security", "logging.", "update") {
 				s.hit(LogTampering, Suspicious, n.text, "T1565.001")
 			}
 		}

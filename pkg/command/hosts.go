@@ -151,12 +151,26 @@ func findURLs(text string, limit int) []url {
 		for end < len(text) && !strings.ContainsRune(" \t\r\n'\"<>|;`\\,^", rune(text[end])) && text[end] >= ' ' && !closesURL(text[start:end], text[end]) {
 			end++
 		}
-		if u, ok := parseURL(strings.TrimRight(text[start:end], ".)&")); ok {
+		if u, ok := parseURL(trimURL(text[start:end])); ok {
 			out = append(out, u)
 		}
 		from = end
 	}
 	return out
+}
+
+// trimURL cuts what ends a sentence off a URL, but no bracket that it opened.
+func trimURL(u string) string {
+	for {
+		t := strings.TrimRight(u, ".&")
+		if strings.HasSuffix(t, ")") && strings.Count(t, "(") < strings.Count(t, ")") {
+			t = t[:len(t)-1]
+		}
+		if t == u {
+			return u
+		}
+		u = t
+	}
 }
 
 // closesURL: a closing bracket ends a URL unless the URL opened it.

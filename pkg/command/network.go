@@ -266,6 +266,8 @@ func (s *scan) remote(n *node) {
 	if len(words) > 1 && strings.Contains(words[len(words)-1], ":") && (n.name == "scp" || n.name == "rsync") {
 		if w := words[0]; isSecretFile(w) && !strings.HasSuffix(w, ".env") || isOneOf(strings.TrimSuffix(w, "/"), "/etc /root /home") {
 			s.hit(Exfiltration, Suspicious, n.text, "T1048")
+		} else {
+			s.hit(Exfiltration, c, n.text, "T1048") // what is copied there leaves
 		}
 	}
 	if strings.Contains(far, "git") && n.has("-T") {

@@ -92,6 +92,9 @@ func (s *scan) writesTo(p string, n *node, appends bool) {
 	}
 	s.notes(p, text, n)
 	s.plantsCode(p, text, n)
+	if l := looksLike(text); l != nil && l.name == "php" && containsAny(text, "$_GET", "$_POST", "$_REQUEST", "$_COOKIE", "$_SERVER") && containsAny(text, "eval", "system", "exec", "passthru", "assert", "$_GET[") {
+		s.hit(Persistence, Malicious, pipeText(n), "T1505.003")
+	}
 	s.writesHook(p, n, text)
 	if inner, ok := onHost(p); ok {
 		if _, ok := placeOf(inner); ok || isCronPlace(inner) {

@@ -99,7 +99,7 @@ var gainRules = [...]rule{
 		return n.has("-p", "--pid") && n.argContains("call", "system(", "1") && n.name == "gdb"
 	}},
 	{"enable", PrivilegeEscalation, Suspicious, "T1574.006", func(n *node) bool { return n.has("-f") }},
-	{"openssl", PrivilegeEscalation, Suspicious, "T1574.006", func(n *node) bool {
+	{"openssl", TempExecution, Suspicious, "T1574.006", func(n *node) bool {
 		return n.has("-engine", "-provider-path") && n.any(func(a string) bool { return strings.Contains(a, "/") && strings.Contains(a, ".so") })
 	}},
 	{"setpriv", PrivilegeEscalation, Suspicious, "T1548.001", func(n *node) bool { return n.has("--reuid=0", "--reuid=root") }},

@@ -42,6 +42,7 @@ func (s *scan) visit(n *node) {
 	s.general(n)
 	s.evaluatesMade(n)
 	s.traits(n)
+	s.effects(n)
 	s.tampers(n)
 	s.opensCloud(n)
 	s.collected(n)

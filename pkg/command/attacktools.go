@@ -13,7 +13,7 @@ var attackTools = [...]struct {
 	behavior  Behavior
 	technique string
 }{
-	{"gitleaks trufflehog detect-secrets whispers ggshield secretscanner mimikatz hashdump laZagne truffleHog linikatz mimipenguin keydump creddump swapdigger", CredentialSearch, "T1552.001"},
+	{"mimikatz hashdump laZagne truffleHog linikatz mimipenguin keydump creddump swapdigger", CredentialSearch, "T1552.001"},
 	{"pacu cloudfox gcpwn gcp_scanner gcp-scanner scout scoutsuite prowler roadrecon roadtx azurehound enumerate-iam cloud_enum cloudbrute s3scanner gcpbucketbrute steampipe cartography purplepanda peass bloodhound kubescape kube-bench rakkess kubectl-who-can access-matrix rbac-police kubiscan", Recon, "T1580"},
 	{"stratus-red-team kube-escape ctr-escape grype-escape cdk-team leaky-vessels", ContainerEscape, "T1611"},
 	{"icmpsh icmpsh-s icmptunnel icmpdoor hans udp2raw udpspeeder kcptun wstunnel wstunnel-linux tcptunnel rport rathole inlets inlets-pro tunnelto pinggy expose telebit zerotier-one zerotier-cli n2n supernode netbird headscale nebula softether vpnclient ssf reverse_ssh rssh ssh-j goproxy brook naive naiveproxy shadowsocks-libev sslocal ssserver tuic mieru juicity snell-server trojan-go clash mihomo tinyproxy microsocks srelay dante sockd privoxy polipo obfs4proxy lokinet i2pd i2prouter dnstt-client dnstt-server heyoka tuns ozymandns godoh slipstream-client", LateralTool, "T1572"},

@@ -30,6 +30,7 @@ func (s *scan) codeEffects(f *features, n *node, literals []string) {
 		{containsAny(f.code, "storbinary(", "storlines(", "ftp_put(", ".putbinaryfile(", ".sendmail(", ".send_message("), Exfiltration, Suspicious, "T1048.003"},
 		{network && containsAny(f.code, "environ", "process.env", "ENV.", "%ENV", "getenv(") && containsAny(f.code, "dumps(", "stringify(", "b64encode(", "base64", "urlencode(", "str(", "to_json", "sendto(", ".send("), Exfiltration, Suspicious, "T1048"},
 		{containsAny(f.code, "range(1,25", "<255", "<256", "<=254", "<=255", "1..254", "range(1,102", "range(1,655", "<65536", "<1025", "1..1024", "1..65535") && network, PortScan, Suspicious, "T1046"},
+		{containsAny(f.code, "connect_ex(", ".connect(") && containsAny(f.code, "forpin", "forportin", "foripin", "forhin", "forhostin", "forxin", "foriin") && network && containsAny(f.code, "==0", "print(", "except"), PortScan, Suspicious, "T1046"},
 		{f.any(codeIncludes[:]) && slices.ContainsFunc(literals, isDotenv) && containsAny(f.code, "print", "echo", "dump", "var_export", "get_defined"), CredentialSearch, Suspicious, "T1552.001"},
 		{containsAny(f.code, "pty.fork(", "os.forkpty(", "os.setsid(") && network, ReverseShell, Suspicious, "T1059.006"},
 		{containsAny(f.code, "os.dup2(", "dup2(") && network, ReverseShell, Malicious, "T1059.006"},

@@ -58,6 +58,9 @@ func (s *scan) collected(n *node) {
 				s.hit(Exfiltration, Suspicious, n.text, "T1567")
 			}
 		}
+		if i := strings.LastIndexAny(a, "`)}"); i >= 0 && strings.HasPrefix(a[i+1:], ".") {
+			a = a[i+2:]
+		}
 		if len(urls) > 0 || strings.HasPrefix(a, "-") || strings.ContainsAny(a, " (") {
 			continue
 		}

@@ -209,7 +209,7 @@ func (s *scan) readsSecrets(n *node) {
 
 func isDotenv(p string) bool {
 	b := path.Base(p)
-	return isOneOf(b, "database.yml secrets.yml master.key service-account.json serviceaccount.json service_account.json local_settings.py parameters.yml tomcat-users.xml config.inc.php configuration.php terraform.tfstate") || path.Ext(b) == ".key" && strings.Contains(p, "/") || strings.HasPrefix(p, "/run/secrets/*") || strings.HasPrefix(p, "/var/run/secrets/*") || b == "user.MYD" || b == ".env" || strings.HasPrefix(b, ".env.") && b != ".env.example" || isOneOf(b, "wp-config.php credentials.json")
+	return isOneOf(b, "database.yml secrets.yml master.key service-account.json serviceaccount.json service_account.json local_settings.py parameters.yml tomcat-users.xml config.inc.php configuration.php terraform.tfstate") || path.Ext(b) == ".key" && strings.Contains(p, "/") || strings.HasPrefix(p, "/run/secrets/*") || strings.HasPrefix(p, "/var/run/secrets/*") || b == "user.MYD" || b == ".env" || strings.HasPrefix(b, ".env.") && b != ".env.example" || b == ".env*" || isOneOf(b, "wp-config.php credentials.json")
 }
 
 // secretClass: copying a key into place with cp is what operators do.

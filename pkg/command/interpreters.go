@@ -211,7 +211,7 @@ func (s *scan) overSocket(f *features, n *node) {
 		s.hit(BindShell, Malicious, n.text, "T1059.004", l.technique)
 	case shell:
 		s.hit(ReverseShell, Malicious, n.text, "T1059.004", l.technique)
-	case connects && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, ",port)", ",port),", ",p)", "connect_ex", "$_", "%d", "+str(", "{i}", ",i)"):
+	case connects && !strings.Contains(f.code, "for_in") && containsAny(f.code, "range(", "foreach", ".upto(", "1..", "xrange(") && containsAny(f.code, ",port)", ",port),", ",p)", "connect_ex", "$_", "%d", "+str(", "{i}", ",i)"):
 		s.hit(PortScan, Suspicious, n.text)
 	case connects && !f.long && slices.ContainsFunc(stringLiterals(f.raw, 32), func(q string) bool {
 		h, _ := splitHostPort(q)

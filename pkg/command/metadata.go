@@ -37,7 +37,7 @@ func (s *scan) metadataWords(n *node) {
 		}
 		if containsAny(a, "service-accounts/default/token", "meta-data/iam/security-credentials", "/identity/oauth2/token", "ram/security-credentials") || strings.Contains(a, "/service-accounts/") && strings.Contains(a, "/token") {
 			s.metadataPath = n.text
-		} else if containsAny(a, "computeMetadata/v1/instance/service-accounts", "computeMetadata/v1beta1/instance/service-accounts", "meta-data/iam") {
+		} else if !strings.Contains(a, "/identity?audience=https://") && containsAny(a, "computeMetadata/v1/instance/service-accounts", "computeMetadata/v1beta1/instance/service-accounts", "meta-data/iam") {
 			s.metadataList = n.text
 		}
 		if containsAny(a, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI") && (isDownloader(n) || language(n.name) != nil) {
@@ -81,6 +81,8 @@ func (s *scan) metadata(n *node, u url) {
 	switch {
 	case containsAny(p, "/token", "security-credentials", "oauth2", "/credentials", "kube-env", "ssh-keys", "sshkeys"):
 		s.hit(MetadataTokenAccess, Malicious, n.text)
+	case strings.Contains(p, "/identity?audience=https://") && n.captured > 0:
+		s.hit(MetadataTokenAccess, Neutral, n.text) // how one service asks another
 	case containsAny(p, "/identity", "recursive=true", "user-data", "/attributes/", "alt=text", "service-accounts"):
 		s.hit(MetadataTokenAccess, Suspicious, n.text)
 	case containsAny(p, "project-id", "project_id", "numeric-project-id", "/zone", "/region", "/hostname", "instance-id", "instance/id", "local-ipv4", "public-ipv4",

@@ -127,6 +127,20 @@ func sendsInline(n *node) bool {
 	return n.has("-d", "--data", "--data-raw", "--json", "--post-data", "--data-urlencode") || n.has("POST", "PUT", "DELETE", "PATCH", "-XPOST", "-XPUT", "-XDELETE")
 }
 
+// installerHosts give away nothing but their own installers, over TLS.
+var installerHosts = nameSet("install.python-poetry.org astral.sh deb.nodesource.com rpm.nodesource.com bun.sh sh.rustup.rs static.rust-lang.org get.docker.com download.docker.com get.pnpm.io dl.google.com sdk.cloud.google.com packages.cloud.google.com deno.land get.helm.sh get.k3s.io bootstrap.pypa.io getcomposer.org get.sdkman.io packages.microsoft.com dot.net cli.doppler.com get.volta.sh fnm.vercel.app uploader.codecov.io cli.codecov.io awscli.amazonaws.com apt.releases.hashicorp.com get.opentofu.org")
+
+// onlyInstallers reports whether a text fetches from such hosts and from no other.
+func onlyInstallers(text string) bool {
+	urls := findURLs(text, 4)
+	for _, u := range urls {
+		if u.scheme != "https" || u.port != "" || !installerHosts()[strings.ToLower(u.host)] {
+			return false
+		}
+	}
+	return len(urls) > 0
+}
+
 // fetchTargets are the URLs of a request, also those without a scheme.
 func fetchTargets(n *node) []url {
 	var out []url
@@ -236,6 +250,9 @@ func (s *scan) remote(n *node) {
 	far := ""
 	for _, w := range words {
 		host, _, isRemote := strings.Cut(w, ":")
+		if u, ok := parseURL(w); ok {
+			host = u.host
+		}
 		if i := strings.IndexByte(host, '@'); i >= 0 {
 			host = host[i+1:]
 			isRemote = true

@@ -114,7 +114,7 @@ func (n *node) hasVariable() bool {
 
 // writesNull reports whether the command's output is thrown away.
 func writesNull(n *node) bool {
-	return slices.ContainsFunc(n.redirs, func(r redir) bool { return strings.Contains(r.op, ">") && r.target == "/dev/null" })
+	return slices.ContainsFunc(n.redirs, func(r redir) bool { return strings.Contains(r.op, ">") && r.target == "/dev/null" && r.fd != "2" })
 }
 
 // isKeyFolder reports whether p is a folder in the home that has to be closed to others.

@@ -152,6 +152,9 @@ func (s *scan) forget(n *node) {
 
 // hit records a behaviour. Without techniques it gets the behaviour's own.
 func (s *scan) hit(b Behavior, c Class, text string, techniques ...string) {
+	if (b == DownloadAndExecute || b == PipeToShell || b == Download) && c > Neutral && onlyInstallers(text) {
+		c = Neutral
+	}
 	if len(techniques) == 0 {
 		t := b.trait().techniques
 		techniques = t[:min(len(t), 2)]

@@ -16,6 +16,63 @@ func (s *scan) traits(n *node) {
 	s.cloudDoors(n)
 	s.settings(n)
 	s.searchesLogins(n)
+	s.scansSecrets(n)
+	s.launches(n)
+	s.empties(n)
+}
+
+// scansSecrets: tools that find secrets, sent over more than a repository.
+func (s *scan) scansSecrets(n *node) {
+	if isOneOf(n.name, "gitleaks trufflehog detect-secrets whispers ggshield secretscanner") || language(n.name) != nil && n.has("trufflehog", "gitleaks") {
+		if n.any(func(a string) bool {
+			return a == "/" || isSystemPath(a) || isTempPath(a) || isHiddenPath(a) && strings.HasPrefix(a, "/")
+		}) {
+			s.hit(CredentialSearch, Suspicious, n.text, "T1552.001")
+		}
+	}
+}
+
+// launches: a container of a miner, or one that is told of a pool; awk code from
+// a temporary place; a line put into a script that runs something at once.
+func (s *scan) launches(n *node) {
+	switch n.name {
+	case "docker", "podman", "nerdctl", "kubectl", "ctr", "crictl", "gcloud", "helm":
+		if n.any(func(a string) bool {
+			return namesMiner(a) || containsAny(strings.ToLower(a), "pool_url", "pool_user", "wallet=", "hashrate")
+		}) && !n.has("logs", "delete", "rm", "kill", "get") {
+			s.hit(Miner, Suspicious, n.text)
+		}
+	case "awk", "gawk", "mawk", "sed":
+		for _, f := range n.opt("-f", "--file") {
+			if isTempPath(f) || isHiddenPath(f) {
+				s.hit(TempExecution, Suspicious, n.text, "T1059.004")
+			}
+		}
+		if n.name == "sed" && n.short('i') {
+			for _, a := range n.args {
+				t := strings.TrimLeft(a, "0123456789$/^aic\\ \t")
+				if len(t) > 8 && containsAny(t, "curl ", "wget ", "/dev/tcp", "nc ", "bash", "base64", "eval") && s.readsBad(strings.TrimSuffix(t, "\\n")) {
+					s.hit(Persistence, Malicious, n.text, "T1546")
+				}
+			}
+		}
+	case "capsh":
+		if n.has("--print") {
+			s.hit(Recon, Suspicious, n.text, "T1082")
+		}
+	}
+}
+
+// empties: logs whose names stand in a loop are written over.
+func (s *scan) empties(n *node) {
+	for _, r := range n.redirs {
+		if r.op == ">" && (strings.HasPrefix(r.target, "/var/log/$") || strings.HasPrefix(r.target, "/var/log/${")) && (n.name == "cat" && n.has("/dev/null") || isOneOf(n.name, ": true")) {
+			s.hit(LogTampering, Suspicious, n.text, "T1070.002")
+		}
+	}
+	if isDownloader(n) && n.argContains("ifconfig.me", "ipinfo.io", "icanhazip", "ipify.org", "ip-api.com", "checkip.", "ifconfig.co", "ident.me", "ipecho.net", "myip", "ip.sb", "whatismyip", "ifconfig.io", "api.ip.sb") && n.captured == 0 {
+		s.recon, s.recTx = append(s.recon, "own address"), append(s.recTx, n.text)
+	}
 }
 
 // masquerades: a name that is not the program's own, programs in folders of
@@ -96,7 +153,7 @@ func (s *scan) cloudDoors(n *node) {
 			s.hit(Persistence, Suspicious, n.text, "T1098.001")
 		case n.has("sql") && n.has("export") && !n.argContains("backup", "dump", "export-"), n.has("disks", "images", "snapshots") && n.argContains("allAuthenticatedUsers"), n.has("images") && n.has("export"):
 			s.hit(Exfiltration, Suspicious, n.text, "T1537")
-		case n.has("secrets") && n.has("versions") && n.has("access") && (n.swept || slices.Contains(n.via, "xargs")):
+		case n.has("secrets") && n.has("versions") && n.has("access") && n.captured == 0 && len(n.to) == 0 && len(n.redirs) == 0 && !n.argContains("--out-file"), n.has("secrets") && n.has("versions") && n.has("access") && (n.swept || slices.Contains(n.via, "xargs")):
 			s.hit(CredentialSearch, Suspicious, n.text, "T1555.006")
 		case n.has("reset-windows-password", "connect-to-serial-port") || n.has("instances") && n.argContains("startup-script-url="):
 			s.hit(LateralTool, Suspicious, n.text, "T1021")
@@ -115,7 +172,9 @@ func (s *scan) cloudDoors(n *node) {
 			s.hit(LogTampering, Suspicious, n.text, "T1562.008")
 		}
 	case "bq":
-		if n.has("extract") && n.any(func(a string) bool { return strings.HasPrefix(a, "gs://") && containsAny(a, "public", "tmp", "drop", "temp", "leak") }) {
+		if n.has("extract") && n.any(func(a string) bool {
+			return strings.HasPrefix(a, "gs://") && containsAny(a, "public", "tmp", "drop", "temp", "leak")
+		}) {
 			s.hit(Exfiltration, Suspicious, n.text, "T1537")
 		}
 	case "kubectl", "oc":
@@ -154,7 +213,7 @@ func (s *scan) settings(n *node) {
 		s.hit(ContainerEscape, Suspicious, n.text, "T1611")
 	case n.name == "php" && n.has("-S") && n.any(func(a string) bool { return isTempPath(a+"/x") || isHiddenPath(a) && strings.Contains(a, "/") }):
 		s.hit(LateralTool, Suspicious, n.text, "T1105")
-	case containsAny(low, "please_read_me", "readme_to_recover", "read_me", "bitcoin", "ransom", "recover_your_data") && containsAny(low, "drop", "create", "insert"):
+	case containsAny(low, "please_read_me", "readme_to_recover", "read_me", "bitcoin", "ransom", "recover_your_data", " btc ", "bc1q", "monero", "@onionmail", "@proton") && containsAny(low, "drop", "create", "insert"):
 		s.hit(Destruction, Malicious, n.text, "T1486")
 	}
 	for _, r := range n.redirs {

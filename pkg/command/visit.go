@@ -278,7 +278,7 @@ func (s *scan) runsFile(p string, n *node) {
 	}
 	switch {
 	case strings.HasPrefix(p, "/dev/tcp/"):
-	case strings.Contains(p, "/go-build") || strings.Contains(p, "/pip-") || strings.HasPrefix(p, "/proc/self/exe"):
+	case strings.Contains(p, "/go-build") || strings.Contains(p, "/pip-") || strings.HasPrefix(p, "/proc/self/exe") || strings.HasPrefix(p, "/tmp/_MEI"):
 	case isTempPath(p) && !strings.HasPrefix(p, "/proc/self/fd/") || strings.HasPrefix(p, "/proc/") && strings.Contains(p, "/fd/"):
 		s.hit(TempExecution, Suspicious, n.text, "T1059.004")
 	case isHiddenPath(p) && !strings.Contains(p, "$"):

@@ -156,3 +156,36 @@ func (s *scan) unspells(f *features, n *node, literals []string) {
 		}
 	}
 }
+
+// hides weighs ways of writing that only hide what is run: folders of programs as
+// patterns, single letters cut out of variables, the separator of fields for a
+// blank, a command that is the output of another which shapes text (T1027.010).
+func (s *scan) hides(n *node) {
+	pattern := func(a string) bool {
+		parts := 0
+		if len(a) > 80 || !strings.HasPrefix(a, "/") {
+			return false
+		}
+		for part := range strings.SplitSeq(a, "/") {
+			if strings.Contains(part, "?") && len(part) < 12 {
+				parts++
+			}
+		}
+		return parts > 1
+	}
+	hidden := pattern(n.path) || n.any(pattern) && !isOneOf(n.name, "find curl wget git")
+	if containsAny(n.text, "${PATH:", "${HOME:0:1}", "${PWD:0:1}", "${SHELL:", "${HOME%%", "${PATH%%", "${BASH_VERSION:", "${OLDPWD:0:1}") && !strings.Contains(n.text, "${PATH:+") && !strings.Contains(n.text, "${PATH:-") && !strings.Contains(n.text, "${SHELL:-") {
+		hidden = true
+	}
+	if containsAny(n.text, "$IFS", "${IFS}", "${IFS%") && !isOneOf(n.name, "read echo printf set export local declare") {
+		hidden = true
+	}
+	for _, sb := range n.subs {
+		for _, in := range sb.nodes {
+			hidden = hidden || sb.word == 0 && isOneOf(in.name, "printf rev tr xxd base64 base32 tac")
+		}
+	}
+	if hidden {
+		s.hit(EncodedPayload, Suspicious, n.text, "T1027.010")
+	}
+}

@@ -10,6 +10,7 @@ import (
 // files, places of the host, the clusters' interfaces, a name that is not its own.
 func (s *scan) traits(n *node) {
 	s.isTool(n)
+	s.hides(n)
 	s.masquerades(n)
 	s.otherProcesses(n)
 	s.clusterAPI(n)
@@ -65,6 +66,11 @@ func (s *scan) launches(n *node) {
 
 // empties: logs whose names stand in a loop are written over.
 func (s *scan) empties(n *node) {
+	if n.name == "rm" && (n.short('r') || n.short('R')) && !s.installs && n.any(func(a string) bool {
+		return strings.HasPrefix(a, "/var/log/") && strings.Count(a, "/") == 3 && path.Ext(a) == "" && !strings.ContainsAny(a, "*$") && !containsAny(a, "apt", "dpkg", "yum", "dnf", "tmp", "cache")
+	}) {
+		s.hit(LogTampering, Suspicious, n.text, "T1070.002")
+	}
 	for _, r := range n.redirs {
 		if r.op == ">" && (strings.HasPrefix(r.target, "/var/log/$") || strings.HasPrefix(r.target, "/var/log/${")) && (n.name == "cat" && n.has("/dev/null") || isOneOf(n.name, ": true")) {
 			s.hit(LogTampering, Suspicious, n.text, "T1070.002")
@@ -100,6 +106,9 @@ func (s *scan) masquerades(n *node) {
 // otherProcesses: the root, the memory or the environment of other processes.
 func (s *scan) otherProcesses(n *node) {
 	for _, a := range n.args {
+		if a == "/proc/kcore" || a == "/dev/mem" || a == "/dev/kmem" {
+			s.hit(CredentialSearch, Suspicious, n.text, "T1003.007")
+		}
 		if len(a) > 200 || !strings.Contains(a, "/proc/") || isOneOf(n.name, "echo printf") {
 			continue
 		}
@@ -155,6 +164,12 @@ func (s *scan) cloudDoors(n *node) {
 			s.hit(Exfiltration, Suspicious, n.text, "T1537")
 		case n.has("secrets") && n.has("versions") && n.has("access") && n.captured == 0 && len(n.to) == 0 && len(n.redirs) == 0 && !n.argContains("--out-file"), n.has("secrets") && n.has("versions") && n.has("access") && (n.swept || slices.Contains(n.via, "xargs")):
 			s.hit(CredentialSearch, Suspicious, n.text, "T1555.006")
+		case n.has("compute") && n.has("ssh", "scp"), n.any(func(a string) bool {
+			_, v, _ := strings.Cut(a, "image=")
+			h, _ := splitHostPort(strings.SplitN(v, "/", 2)[0])
+			return isIP(h) && kindOfHost(h) == publicHost
+		}):
+			s.hit(LateralTool, Suspicious, n.text, "T1021.004")
 		case n.has("reset-windows-password", "connect-to-serial-port") || n.has("instances") && n.argContains("startup-script-url="):
 			s.hit(LateralTool, Suspicious, n.text, "T1021")
 		case n.has("org-policies", "resource-manager") && n.has("delete", "disable-enforce", "reset"), n.has("firewall-rules") && n.has("delete", "disable"), n.has("scc") && n.has("update", "delete", "mute", "create") && n.argContains("mute", "muteconfigs", "--disable"), n.has("audit-config"):

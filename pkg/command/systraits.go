@@ -242,7 +242,8 @@ func (s *scan) settings(n *node) {
 // searchesLogins: a wide search for addresses with a password in them, or for
 // tokens by how they begin.
 func (s *scan) searchesLogins(n *node) {
-	if !isOneOf(n.name, "grep egrep rg ag zgrep ack fgrep") || !(n.short('r') || n.short('R') || n.has("--recursive") || isOneOf(n.name, "rg ag ack")) {
+	wide := n.short('r') || n.short('R') || n.has("--recursive") || isOneOf(n.name, "rg ag ack")
+	if !wide || !isOneOf(n.name, "grep egrep rg ag zgrep ack fgrep") {
 		return
 	}
 	if n.any(func(a string) bool {

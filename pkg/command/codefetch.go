@@ -16,7 +16,11 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
 	}
 	if evals && decodes {
-		s.hit(EncodedPayload, Malicious, n.text, "T1027.010", "T1140")
+		c := Malicious
+		if s.harmless(literals) {
+			c = Suspicious
+		}
+		s.hit(EncodedPayload, c, n.text, "T1027.010", "T1140")
 	} else if decodes && f.any(l.run) && !f.long && l.name != "perl" {
 		s.hit(EncodedPayload, Suspicious, n.text, "T1027.010", "T1140")
 	}
@@ -71,6 +75,32 @@ func (s *scan) fetches(f *features, n *node, literals []string) {
 	if f.any(l.post) && remote && !f.long && containsAny(f.code, "open(", "os.environ", "process.env", "readFile", "file_get_contents(", "ENV.to", "$_ENV", "getenv()") && containsAny(f.code, "post", "POST", "put(", "data=") {
 		s.hit(Exfiltration, Suspicious, n.text, "T1048")
 	}
+}
+
+// harmless reports whether what is encoded in the literals can be read as a whole
+// and shows nothing suspicious.
+func (s *scan) harmless(literals []string) bool {
+	read := 0
+	for _, q := range literals {
+		if len(q) < minBlob {
+			continue
+		}
+		b, ok := decodeBase64(q)
+		if !ok || s.decodes >= maxDecodes || s.depth >= maxDepth {
+			return false
+		}
+		text, printable := s.payload(b)
+		if !printable || containsAny(text, "exec(", "eval(", "socket", "decode(", "import os", "subprocess") {
+			return false
+		}
+		before := len(s.hits)
+		s.tentativeShell(text)
+		if len(s.hits) > before {
+			return false
+		}
+		read++
+	}
+	return read > 0
 }
 
 // codeSecrets finds files of credentials that the code names.

@@ -173,11 +173,15 @@ func (s *scan) hides(n *node) {
 		}
 		return parts > 1
 	}
+	text := n.text[:min(len(n.text), 2048)]
+	if !strings.Contains(text, "$") {
+		text = ""
+	}
 	hidden := pattern(n.path) || n.any(pattern) && !isOneOf(n.name, "find curl wget git")
-	if containsAny(n.text, "${PATH:", "${HOME:0:1}", "${PWD:0:1}", "${SHELL:", "${HOME%%", "${PATH%%", "${BASH_VERSION:", "${OLDPWD:0:1}") && !strings.Contains(n.text, "${PATH:+") && !strings.Contains(n.text, "${PATH:-") && !strings.Contains(n.text, "${SHELL:-") {
+	if containsAny(text, "${PATH:", "${HOME:0:1}", "${PWD:0:1}", "${SHELL:", "${HOME%%", "${PATH%%", "${BASH_VERSION:", "${OLDPWD:0:1}") && !strings.Contains(text, "${PATH:+") && !strings.Contains(text, "${PATH:-") && !strings.Contains(text, "${SHELL:-") {
 		hidden = true
 	}
-	if containsAny(n.text, "$IFS", "${IFS}", "${IFS%") && !isOneOf(n.name, "read echo printf set export local declare") {
+	if containsAny(text, "$IFS", "${IFS}", "${IFS%") && !isOneOf(n.name, "read echo printf set export local declare") {
 		hidden = true
 	}
 	for _, sb := range n.subs {

@@ -63,6 +63,7 @@ func (s *scan) egress(n *node) {
 	if !isNetworkTool(n.name) && language(n.name) == nil {
 		return
 	}
+	host := headerHost(n)
 	for _, a := range n.args {
 		if !strings.Contains(a, ".") || len(a) > 2048 {
 			continue
@@ -77,7 +78,7 @@ func (s *scan) egress(n *node) {
 			if kindOfHost(h) == publicHost && containsAny(a, "$(hostname", "`hostname", "$(whoami", "$(id", "$HOSTNAME", "$(uname", "$(pwd", "${HOSTNAME") {
 				s.hit(Exfiltration, Suspicious, n.text, "T1048")
 			}
-			if host := headerHost(n); host != "" && kindOfHost(h) == publicHost && !isIP(h) && kindOfHost(host) == publicHost && !sameOwner(h, host) {
+			if host != "" && kindOfHost(h) == publicHost && !isIP(h) && kindOfHost(host) == publicHost && !sameOwner(h, host) {
 				s.hit(LateralTool, Suspicious, n.text, "T1090.004")
 			}
 		}

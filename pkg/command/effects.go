@@ -20,7 +20,7 @@ func (s *scan) effects(n *node) {
 // outputs: a file that an option names as output lies where it is started,
 // believed or loaded.
 func (s *scan) outputs(n *node) {
-	if language(n.name) != nil || isShell(n.name) || isOneOf(n.name, "ssh ssh-keygen sshd crond cron chmod chown cat grep find") {
+	if wrapperOf(n.name) != nil || language(n.name) != nil || isShell(n.name) || isOneOf(n.name, "ssh ssh-keygen sshd crond cron chmod chown cat grep find") {
 		return
 	}
 	for _, o := range n.opt("-o", "-O", "-w", "--output", "--output-document", "--out", "-out", "--outfile", "-outfile", "--file", "--log-file", "--logfile", "--write-to", "--dump-header", "-D", "--cookie-jar", "--trace", "--stderr", "--save-cookies") {

@@ -109,7 +109,7 @@ func toolAfter(tool, word string) string {
 		"evil-winrm", "steghide", "openstego", "docker", "podman", "helm", "crane", "skopeo", "oras", "redis-cli", "sqlcmd", "bcp", "osql", "isql", "unzip",
 		"zip", "openssl", "smbclient", "rpcclient", "smbget", "sudo", "su", "chown", "install", "setpriv", "crictl", "runuser",
 		"psql", "gcloud", "curl", "wget", "ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami", "ldapdelete", "ldappasswd",
-		"snmpwalk", "snmpget", "snmpset", "snmpbulkwalk":
+		"snmpwalk", "snmpget", "snmpset", "snmpbulkwalk", "htpasswd":
 		return base
 	}
 	return tool
@@ -122,10 +122,11 @@ func (f *finder) flags() {
 		return
 	}
 	tool, before, last := "", "", "" // the two words before
+	names := 0                       // words until the password of htpasswd
 	for i := 0; i < len(s); {
 		if flagGap(s[i]) {
 			if strings.IndexByte(";|&\n(", s[i]) >= 0 {
-				tool = ""
+				tool, names = "", 0
 			}
 			i++
 			continue
@@ -140,6 +141,11 @@ func (f *finder) flags() {
 			if last == "set" && (before == "configure" || before == "config") && settingOf(w) {
 				f.flagValue(secretFlag, end)
 			}
+			if names > 0 {
+				if names--; names == 0 {
+					f.flagValue(secretFlag, end)
+				}
+			}
 			before, last = last, w
 			i = end
 			continue
@@ -150,8 +156,24 @@ func (f *finder) flags() {
 			}
 		}
 		f.flagValue(flagOf(tool, w), end)
+		if tool == "htpasswd" && w[1:] != "" && w[1] != '-' {
+			names = htpasswdNames(w, names)
+		}
 		i = end
 	}
+}
+
+// htpasswdNames is how many words stand before the password that "htpasswd -b
+// FILE USER PASSWORD" or "htpasswd -nb USER PASSWORD" takes from its arguments.
+func htpasswdNames(flag string, names int) int {
+	batch, shown := strings.Contains(flag, "b"), strings.Contains(flag, "n")
+	switch {
+	case batch && shown, names > 0 && shown:
+		return 1
+	case batch:
+		return 2
+	}
+	return names
 }
 
 // settingOf reports whether the key of "aws configure set KEY VALUE" or "npm

@@ -128,6 +128,8 @@ func TestCanaries(t *testing.T) {
 		{"aws configure set", "aws configure set aws_secret_access_key " + hunter + " --profile x", hunter, "aws configure set aws_secret_access_key [REDACTED] --profile x"},
 		{"npm config set", "npm config set //registry.example.com/:_authToken " + hunter, hunter, "npm config set //registry.example.com/:_authToken [REDACTED]"},
 		{"snmp", "snmpwalk -v3 -A " + hunter + " -X " + hunter + " 10.0.0.1", hunter, "snmpwalk -v3 -A [REDACTED] -X [REDACTED] 10.0.0.1"},
+		{"htpasswd", "htpasswd -bc /etc/nginx/.htpasswd admin " + hunter + " && nginx", hunter, "htpasswd -bc /etc/nginx/.htpasswd admin [REDACTED] && nginx"},
+		{"htpasswd to its output", "/usr/bin/htpasswd -B -nb admin " + hunter + " > /run/users", hunter, "/usr/bin/htpasswd -B -nb admin [REDACTED] > /run/users"},
 		{"mask before the secret", "password=[REDACTED]" + hunter, hunter, "password=[REDACTED]"},
 	}
 	r := newRedactor(t)
@@ -160,6 +162,7 @@ func TestInnocent(t *testing.T) {
 		"echo aWQ7IHVuYW1lIC1hCg== | base64 -d | sh",
 		"echo " + wrap("curl -s http://198.51.100.7/a.sh | bash # of the staging host") + " | base64 -d | sh",
 		"/usr/lib/jvm/java-21-openjdk-amd64/bin/java",
+		"htpasswd -B /etc/nginx/.htpasswd admin operator",
 		"gcloud config set project shop-prod",
 		"git config set user.name bob",
 		"curl -A Mozilla/5.0 -X POST http://198.51.100.7/a",
